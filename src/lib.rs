@@ -1,0 +1,2 @@
+//! Data-access objects for SeaORM.
+#![forbid(unsafe_code)]
