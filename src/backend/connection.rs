@@ -1,0 +1,139 @@
+//! The one implementation over every database that sqlx speaks to.
+
+use std::{marker::PhantomData, sync::Arc, time::Duration};
+
+use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
+use sea_orm::{DatabaseConnection, DbBackend, ExecResult, QueryResult, Values};
+use sea_query_sqlx::SqlxValues;
+use sqlx::{AssertSqlSafe, Connection as _, Database, Executor, IntoArguments};
+
+use super::{
+    Capabilities,
+    driver::{Driver, RawConnection, TransactionOptions},
+};
+use crate::error::Result;
+
+type Options<B> = <<B as Database>::Connection as sqlx::Connection>::Options;
+
+/// What one database does differently.
+pub(super) trait Backend: Database {
+    const BACKEND: DbBackend;
+    const CAPABILITIES: Capabilities;
+    /// Stopping after the first row leaves nothing of the answer behind.
+    const STOPS_AFTER_FIRST_ROW: bool;
+
+    fn begin_sql(options: &TransactionOptions) -> Result<Arc<str>>;
+
+    fn sea_orm_connection(options: Options<Self>, connect_timeout: Duration) -> DatabaseConnection;
+}
+
+/// A connection of sqlx under our own trait.
+struct SqlxConnection<B: Database>(B::Connection);
+
+fn statement<B: Database>(sql: Arc<str>, values: Option<Values>) -> sqlx::query::Query<'static, B, SqlxValues>
+where
+    SqlxValues: IntoArguments<B>,
+{
+    sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values.unwrap_or(Values(Vec::new()))))
+}
+
+impl<B: Backend> RawConnection for SqlxConnection<B>
+where
+    for<'c> &'c mut B::Connection: Executor<'c, Database = B>,
+    SqlxValues: IntoArguments<B>,
+    QueryResult: From<B::Row>,
+    ExecResult: From<B::QueryResult>,
+{
+    fn query_all(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxFuture<'_, sqlx::Result<Vec<QueryResult>>> {
+        self.0.fetch(statement::<B>(sql, values)).map_ok(QueryResult::from).try_collect().boxed()
+    }
+
+    fn query_one(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxFuture<'_, sqlx::Result<Option<QueryResult>>> {
+        if B::STOPS_AFTER_FIRST_ROW {
+            return self.0.fetch_optional(statement::<B>(sql, values)).map_ok(|row| row.map(QueryResult::from)).boxed();
+        }
+        let mut rows = self.0.fetch(statement::<B>(sql, values));
+        async move {
+            let mut first = None;
+            while let Some(row) = rows.try_next().await? {
+                first.get_or_insert(row);
+            }
+            Ok(first.map(QueryResult::from))
+        }
+        .boxed()
+    }
+
+    fn execute(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxFuture<'_, sqlx::Result<ExecResult>> {
+        self.0.execute(statement::<B>(sql, values)).map_ok(ExecResult::from).boxed()
+    }
+
+    fn execute_unprepared(&mut self, sql: Arc<str>) -> BoxFuture<'_, sqlx::Result<ExecResult>> {
+        self.0.execute(AssertSqlSafe(sql)).map_ok(ExecResult::from).boxed()
+    }
+
+    fn stream(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxStream<'_, sqlx::Result<QueryResult>> {
+        self.0.fetch(statement::<B>(sql, values)).map_ok(QueryResult::from).boxed()
+    }
+
+    fn ping(&mut self) -> BoxFuture<'_, sqlx::Result<()>> {
+        self.0.ping().boxed()
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, sqlx::Result<()>> {
+        self.0.close().boxed()
+    }
+}
+
+/// A database, as named by connect options of sqlx.
+pub(super) struct SqlxDriver<B: Backend> {
+    options: Options<B>,
+    needs_anchor: bool,
+    database: PhantomData<fn() -> B>,
+}
+
+impl<B: Backend> SqlxDriver<B> {
+    pub(super) fn new(options: Options<B>) -> Self {
+        Self { options, needs_anchor: false, database: PhantomData }
+    }
+
+    #[cfg(feature = "sqlite")]
+    pub(super) fn anchored(mut self) -> Self {
+        self.needs_anchor = true;
+        self
+    }
+}
+
+impl<B: Backend> Driver for SqlxDriver<B>
+where
+    for<'c> &'c mut B::Connection: Executor<'c, Database = B>,
+    SqlxValues: IntoArguments<B>,
+    QueryResult: From<B::Row>,
+    ExecResult: From<B::QueryResult>,
+    B::Connection: Sized,
+{
+    fn backend(&self) -> DbBackend {
+        B::BACKEND
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        B::CAPABILITIES
+    }
+
+    fn connect(&self) -> BoxFuture<'_, sqlx::Result<Box<dyn RawConnection>>> {
+        B::Connection::connect_with(&self.options)
+            .map_ok(|connection| Box::new(SqlxConnection::<B>(connection)) as Box<dyn RawConnection>)
+            .boxed()
+    }
+
+    fn begin_sql(&self, options: &TransactionOptions) -> Result<Arc<str>> {
+        B::begin_sql(options)
+    }
+
+    fn needs_anchor(&self) -> bool {
+        self.needs_anchor
+    }
+
+    fn sea_orm_connection(&self, connect_timeout: Duration) -> DatabaseConnection {
+        B::sea_orm_connection(self.options.clone(), connect_timeout)
+    }
+}

@@ -1,0 +1,119 @@
+//! The two traits that the layers above speak to, and the choice of the database by URL.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{future::BoxFuture, stream::BoxStream};
+use sea_orm::{
+    AccessMode, DatabaseConnection, DbBackend, ExecResult, IsolationLevel, QueryResult, SqliteTransactionMode, Values,
+};
+
+use super::Capabilities;
+use crate::{
+    config::redact_url,
+    error::{Error, Result},
+};
+
+/// One open connection to a database.
+///
+/// A future or stream of these methods that is dropped before its end leaves the connection in an unknown state: the
+/// caller MUST close it then, except that a stream that has given a row may be dropped when
+/// [`ping`](Self::ping) is awaited before anything else is sent.
+pub(crate) trait RawConnection: Send {
+    /// Runs a prepared statement and reads all rows.
+    fn query_all(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxFuture<'_, sqlx::Result<Vec<QueryResult>>>;
+    /// Runs a prepared statement and reads its first row. MUST leave no part of the answer unread.
+    fn query_one(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxFuture<'_, sqlx::Result<Option<QueryResult>>>;
+    /// Runs a prepared statement.
+    fn execute(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxFuture<'_, sqlx::Result<ExecResult>>;
+    /// Runs SQL as it is, possibly several statements.
+    fn execute_unprepared(&mut self, sql: Arc<str>) -> BoxFuture<'_, sqlx::Result<ExecResult>>;
+    /// Runs a prepared statement and gives its rows one by one.
+    fn stream(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxStream<'_, sqlx::Result<QueryResult>>;
+    /// Reads what is left of a dropped stream's answer and makes sure that the other side is there and in step.
+    fn ping(&mut self) -> BoxFuture<'_, sqlx::Result<()>>;
+    /// Says goodbye to the other side and closes.
+    fn close(self: Box<Self>) -> BoxFuture<'static, sqlx::Result<()>>;
+}
+
+/// One database, as named by a URL.
+pub(crate) trait Driver: Send + Sync {
+    /// SeaORM's name for it.
+    fn backend(&self) -> DbBackend;
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+    /// Opens a connection and sets it up.
+    fn connect(&self) -> BoxFuture<'_, sqlx::Result<Box<dyn RawConnection>>>;
+    /// The SQL that begins a transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for an option that the database does not know.
+    fn begin_sql(&self, options: &TransactionOptions) -> Result<Arc<str>>;
+    /// The database whose data live only as long as some connection to it is open.
+    fn needs_anchor(&self) -> bool;
+    /// A connection of SeaORM's own to the same database, opened at its first use.
+    fn sea_orm_connection(&self, connect_timeout: Duration) -> DatabaseConnection;
+}
+
+/// How a transaction is begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct TransactionOptions {
+    pub(crate) isolation: Option<IsolationLevel>,
+    pub(crate) access: Option<AccessMode>,
+    pub(crate) sqlite_mode: Option<SqliteTransactionMode>,
+}
+
+/// The driver for `url`.
+pub(crate) fn open(url: &str) -> Result<Arc<dyn Driver>> {
+    let Some((scheme, _)) = url.split_once(':') else {
+        return Err(Error::config("url", redact_url(url), "postgres://…, mysql://… or sqlite:…"));
+    };
+    match scheme {
+        "postgres" | "postgresql" => open_postgres(url),
+        "mysql" | "mariadb" => open_mysql(url),
+        "sqlite" => open_sqlite(url),
+        "oracle" => Err(Error::unsupported("Oracle; use PostgreSQL, MySQL, MariaDB or SQLite")),
+        _ => Err(Error::config("url", redact_url(url), "a scheme of postgres, mysql, mariadb or sqlite")),
+    }
+}
+
+/// The error for a URL that the driver cannot read.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub(super) fn bad_url(url: &str, error: &sqlx::Error) -> Error {
+    Error::config("url", redact_url(url), format!("a complete database URL ({error})"))
+}
+
+#[cfg(feature = "postgres")]
+fn open_postgres(url: &str) -> Result<Arc<dyn Driver>> {
+    super::postgres::open(url)
+}
+
+#[cfg(not(feature = "postgres"))]
+fn open_postgres(_url: &str) -> Result<Arc<dyn Driver>> {
+    Err(missing_feature("PostgreSQL", "postgres"))
+}
+
+#[cfg(feature = "mysql")]
+fn open_mysql(url: &str) -> Result<Arc<dyn Driver>> {
+    super::mysql::open(url)
+}
+
+#[cfg(not(feature = "mysql"))]
+fn open_mysql(_url: &str) -> Result<Arc<dyn Driver>> {
+    Err(missing_feature("MySQL and MariaDB", "mysql"))
+}
+
+#[cfg(feature = "sqlite")]
+fn open_sqlite(url: &str) -> Result<Arc<dyn Driver>> {
+    super::sqlite::open(url)
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn open_sqlite(_url: &str) -> Result<Arc<dyn Driver>> {
+    Err(missing_feature("SQLite", "sqlite"))
+}
+
+#[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mysql")))]
+fn missing_feature(database: &str, feature: &str) -> Error {
+    Error::unsupported(format!("{database} in this build; add the feature `{feature}` of sea-dao"))
+}

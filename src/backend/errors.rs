@@ -1,0 +1,92 @@
+//! What a failure means for the connection and the transaction it happened on.
+
+use std::sync::Arc;
+
+use sea_orm::{DbErr, RuntimeErr};
+
+use crate::error::{Error, ErrorClass, carried};
+
+/// What a failed statement does to the transaction it was part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing: the statement is undone, the transaction goes on.
+    None,
+    /// Everything up to the innermost savepoint has to be undone.
+    AbortsScope,
+    /// The database has undone the whole transaction already, or may have.
+    EndsTransaction,
+}
+
+/// A failure of the driver, looked at closely.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) class: ErrorClass,
+    pub(crate) effect: Effect,
+    /// The connection cannot be used any more.
+    pub(crate) broken: bool,
+}
+
+impl Failure {
+    pub(crate) fn of(error: &sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(error) => {
+                let (class, effect) = classify(error.as_ref());
+                let broken = class == ErrorClass::Disconnect;
+                Self { class, effect: if broken { Effect::EndsTransaction } else { effect }, broken }
+            }
+            // The statement was not sent, or its answer was read to the end.
+            sqlx::Error::Encode(_)
+            | sqlx::Error::TypeNotFound { .. }
+            | sqlx::Error::InvalidArgument(_)
+            | sqlx::Error::RowNotFound => Self { class: ErrorClass::Other, effect: Effect::None, broken: false },
+            sqlx::Error::Decode(_)
+            | sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::ColumnNotFound(_)
+            | sqlx::Error::ColumnIndexOutOfBounds { .. } => {
+                Self { class: ErrorClass::Decode, effect: Effect::None, broken: false }
+            }
+            _ => Self { class: ErrorClass::Disconnect, effect: Effect::EndsTransaction, broken: true },
+        }
+    }
+}
+
+fn classify(error: &dyn sqlx::error::DatabaseError) -> (ErrorClass, Effect) {
+    #[cfg(feature = "postgres")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+        return super::postgres::classify(error.code());
+    }
+    #[cfg(feature = "mysql")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        return super::mysql::classify(error.number());
+    }
+    #[cfg(feature = "sqlite")]
+    if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+        let code = error.code().and_then(|code| code.parse().ok()).unwrap_or_default();
+        return super::sqlite::classify(code);
+    }
+    let _ = error;
+    (ErrorClass::Other, Effect::EndsTransaction)
+}
+
+/// The crate's error for a failure of the driver; `query` says which of SeaORM's variants holds it.
+pub(crate) fn database_error(error: sqlx::Error, class: ErrorClass, query: bool) -> Error {
+    let runtime = RuntimeErr::SqlxError(Arc::new(error));
+    Error::Database { class, source: if query { DbErr::Query(runtime) } else { DbErr::Exec(runtime) } }
+}
+
+/// An error of this crate that travelled through SeaORM comes out as it was; every other one is classed.
+impl From<DbErr> for Error {
+    fn from(source: DbErr) -> Self {
+        if let Some(error) = carried(&source) {
+            return error;
+        }
+        let class = match &source {
+            DbErr::Conn(RuntimeErr::SqlxError(error))
+            | DbErr::Exec(RuntimeErr::SqlxError(error))
+            | DbErr::Query(RuntimeErr::SqlxError(error)) => Failure::of(error).class,
+            DbErr::TryIntoErr { .. } | DbErr::Type(_) | DbErr::Json(_) => ErrorClass::Decode,
+            _ => ErrorClass::Other,
+        };
+        Error::Database { class, source }
+    }
+}

@@ -1,0 +1,60 @@
+//! What no driver may be given: it would panic, or send something else than was meant.
+
+use sea_orm::{DbBackend, Statement, Value};
+
+use super::script::{SqlNature, nature_of, nature_of_script};
+use crate::error::{Error, Result};
+
+/// The most bound values in one statement.
+pub(super) const fn bind_limit(backend: DbBackend) -> usize {
+    match backend {
+        DbBackend::Sqlite => 32_766,
+        _ => 65_535,
+    }
+}
+
+/// Looks at a statement before it is sent.
+///
+/// # Errors
+///
+/// [`Error::InvalidArgument`] for a NUL byte in the SQL, more values than the database takes, or a number beyond the
+/// database's integers.
+pub(crate) fn check_statement(statement: &Statement) -> Result<SqlNature> {
+    let Statement { sql, values, db_backend } = statement;
+    refuse_nul(sql)?;
+    if let Some(values) = values {
+        let limit = bind_limit(*db_backend);
+        if values.0.len() > limit {
+            let given = format!("{} bound values", values.0.len());
+            return Err(Error::argument("statement", given, format!("at most {limit}")));
+        }
+        if *db_backend != DbBackend::MySql {
+            values.0.iter().try_for_each(refuse_beyond_signed)?;
+        }
+    }
+    Ok(nature_of(sql, *db_backend))
+}
+
+/// Looks at unprepared SQL before it is sent.
+pub(crate) fn check_script(sql: &str, backend: DbBackend) -> Result<SqlNature> {
+    refuse_nul(sql)?;
+    Ok(nature_of_script(sql, backend))
+}
+
+/// The protocols end a text at NUL: what stands behind it would be read as something else.
+fn refuse_nul(sql: &str) -> Result<()> {
+    match sql.bytes().position(|byte| byte == 0) {
+        Some(at) => Err(Error::argument("sql", format!("a NUL byte at {at}"), "SQL without NUL bytes")),
+        None => Ok(()),
+    }
+}
+
+/// Integers are signed there, and the driver panics on what does not fit.
+fn refuse_beyond_signed(value: &Value) -> Result<()> {
+    match value {
+        Value::BigUnsigned(Some(number)) if i64::try_from(*number).is_err() => {
+            Err(Error::argument("value", number, format!("at most {}", i64::MAX)))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,24 @@
+//! The databases: the only place that knows one from another.
+//!
+//! [`SqlxConnection`](connection) is one implementation over `sqlx::Database`; each database's own file holds its
+//! options, the order of its BEGIN, its classes of errors and its capabilities.
+
+mod capabilities;
+mod connection;
+mod driver;
+mod errors;
+mod input;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod script;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+pub use capabilities::Capabilities;
+
+pub(crate) use driver::{Driver, RawConnection, TransactionOptions, open};
+pub(crate) use errors::{Effect, Failure, database_error};
+pub(crate) use input::{check_script, check_statement};
+pub(crate) use script::SqlNature;

@@ -1,0 +1,82 @@
+//! MySQL and MariaDB.
+
+use std::{sync::Arc, time::Duration};
+
+use sea_orm::{AccessMode, DatabaseConnection, DbBackend};
+use sqlx::{
+    ConnectOptions as _, MySql,
+    mysql::{MySqlConnectOptions, MySqlPoolOptions},
+};
+
+use super::{
+    Capabilities,
+    connection::{Backend, SqlxDriver},
+    driver::{Driver, TransactionOptions, bad_url},
+    errors::Effect,
+    input::bind_limit,
+};
+use crate::error::{Error, ErrorClass, Result};
+
+pub(super) fn open(url: &str) -> Result<Arc<dyn Driver>> {
+    let options: MySqlConnectOptions = url.parse().map_err(|error| bad_url(url, &error))?;
+    Ok(Arc::new(SqlxDriver::<MySql>::new(options.disable_statement_logging())))
+}
+
+impl Backend for MySql {
+    const BACKEND: DbBackend = DbBackend::MySql;
+    const CAPABILITIES: Capabilities = Capabilities {
+        returning: false,
+        bind_limit: bind_limit(DbBackend::MySql),
+        failure_aborts_transaction: false,
+        isolation_levels: true,
+        concurrent_writers: true,
+        server: true,
+        tuple_in: true,
+    };
+    // The server sends the whole answer whether it is read or not.
+    const STOPS_AFTER_FIRST_ROW: bool = false;
+
+    fn begin_sql(options: &TransactionOptions) -> Result<Arc<str>> {
+        let TransactionOptions { isolation, access, sqlite_mode } = options;
+        if sqlite_mode.is_some() {
+            return Err(Error::unsupported("an SQLite transaction mode on MySQL"));
+        }
+        let start = match access {
+            None => "START TRANSACTION",
+            Some(AccessMode::ReadOnly) => "START TRANSACTION READ ONLY",
+            Some(AccessMode::ReadWrite) => "START TRANSACTION READ WRITE",
+        };
+        // The level is not part of START TRANSACTION; both go out in one message.
+        Ok(match isolation {
+            Some(isolation) => format!("SET TRANSACTION ISOLATION LEVEL {isolation}; {start}").into(),
+            None => start.into(),
+        })
+    }
+
+    fn sea_orm_connection(options: MySqlConnectOptions, connect_timeout: Duration) -> DatabaseConnection {
+        MySqlPoolOptions::new().max_connections(2).acquire_timeout(connect_timeout).connect_lazy_with(options).into()
+    }
+}
+
+/// <https://mariadb.com/kb/en/mariadb-error-codes/>
+pub(super) fn classify(number: u16) -> (ErrorClass, Effect) {
+    let class = match number {
+        1022 | 1062 | 1169 | 1586 => ErrorClass::UniqueViolation,
+        1216 | 1217 | 1451 | 1452 | 1557 | 1761 | 1762 => ErrorClass::ForeignKeyViolation,
+        1048 | 1364 => ErrorClass::NotNullViolation,
+        3819 | 4025 => ErrorClass::CheckViolation,
+        1020 => ErrorClass::SerializationFailure,
+        1213 | 1614 => ErrorClass::Deadlock,
+        1205 | 3572 => ErrorClass::LockTimeout,
+        1317 | 1969 | 3024 => ErrorClass::StatementCancelled,
+        1290 | 1792 | 1836 => ErrorClass::ReadOnly,
+        1053 | 1077 | 1078 | 1079 | 1080 | 1152 | 1158..=1161 | 1184 | 1927 => ErrorClass::Disconnect,
+        _ => ErrorClass::Other,
+    };
+    let effect = match class {
+        // InnoDB rolls the whole transaction back; what follows would run outside of it.
+        ErrorClass::Deadlock | ErrorClass::SerializationFailure => Effect::EndsTransaction,
+        _ => Effect::None,
+    };
+    (class, effect)
+}

@@ -1,0 +1,75 @@
+//! PostgreSQL, and what speaks its protocol.
+
+use std::{sync::Arc, time::Duration};
+
+use sea_orm::{DatabaseConnection, DbBackend};
+use sqlx::{
+    ConnectOptions as _, Postgres,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use super::{
+    Capabilities,
+    connection::{Backend, SqlxDriver},
+    driver::{Driver, TransactionOptions, bad_url},
+    errors::Effect,
+    input::bind_limit,
+};
+use crate::error::{Error, ErrorClass, Result};
+
+pub(super) fn open(url: &str) -> Result<Arc<dyn Driver>> {
+    let options: PgConnectOptions = url.parse().map_err(|error| bad_url(url, &error))?;
+    Ok(Arc::new(SqlxDriver::<Postgres>::new(options.disable_statement_logging())))
+}
+
+impl Backend for Postgres {
+    const BACKEND: DbBackend = DbBackend::Postgres;
+    const CAPABILITIES: Capabilities = Capabilities {
+        returning: true,
+        bind_limit: bind_limit(DbBackend::Postgres),
+        failure_aborts_transaction: true,
+        isolation_levels: true,
+        concurrent_writers: true,
+        server: true,
+        tuple_in: true,
+    };
+    const STOPS_AFTER_FIRST_ROW: bool = false;
+
+    fn begin_sql(options: &TransactionOptions) -> Result<Arc<str>> {
+        let TransactionOptions { isolation, access, sqlite_mode } = options;
+        if sqlite_mode.is_some() {
+            return Err(Error::unsupported("an SQLite transaction mode on PostgreSQL"));
+        }
+        let mut sql = "BEGIN".to_owned();
+        if let Some(isolation) = isolation {
+            sql.push_str(&format!(" ISOLATION LEVEL {isolation}"));
+        }
+        if let Some(access) = access {
+            sql.push_str(&format!(" {access}"));
+        }
+        Ok(sql.into())
+    }
+
+    fn sea_orm_connection(options: PgConnectOptions, connect_timeout: Duration) -> DatabaseConnection {
+        PgPoolOptions::new().max_connections(2).acquire_timeout(connect_timeout).connect_lazy_with(options).into()
+    }
+}
+
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+pub(super) fn classify(code: &str) -> (ErrorClass, Effect) {
+    let class = match code {
+        "23505" | "23P01" => ErrorClass::UniqueViolation,
+        "23503" => ErrorClass::ForeignKeyViolation,
+        "23502" => ErrorClass::NotNullViolation,
+        "23514" => ErrorClass::CheckViolation,
+        "40001" => ErrorClass::SerializationFailure,
+        "40P01" => ErrorClass::Deadlock,
+        "55P03" => ErrorClass::LockTimeout,
+        "57014" => ErrorClass::StatementCancelled,
+        "25006" => ErrorClass::ReadOnly,
+        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => ErrorClass::Disconnect,
+        code if code.starts_with("08") => ErrorClass::Disconnect,
+        _ => ErrorClass::Other,
+    };
+    (class, Effect::AbortsScope)
+}

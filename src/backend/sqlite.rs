@@ -1,0 +1,121 @@
+//! SQLite, in a file or in memory.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use sea_orm::{AccessMode, DatabaseConnection, DbBackend, SqliteTransactionMode};
+use sqlx::{
+    ConnectOptions as _, Sqlite,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::{
+    Capabilities,
+    connection::{Backend, SqlxDriver},
+    driver::{Driver, TransactionOptions, bad_url},
+    errors::Effect,
+    input::bind_limit,
+};
+use crate::error::{ErrorClass, Result};
+
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(super) fn open(url: &str) -> Result<Arc<dyn Driver>> {
+    let options: SqliteConnectOptions = url.parse().map_err(|error| bad_url(url, &error))?;
+    let options = options.disable_statement_logging().foreign_keys(true).busy_timeout(BUSY_TIMEOUT);
+    if is_memory(url) {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        // SQLite's `memdb` shares one database between the connections of a process under the locks of a file; its
+        // shared cache would have locks of its own, without a timeout. A name that begins with `/` is shared.
+        let name = format!("/sea-dao-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let options = SqliteConnectOptions::new()
+            .disable_statement_logging()
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .filename(name)
+            .vfs("memdb")
+            .create_if_missing(true);
+        return Ok(Arc::new(SqlxDriver::<Sqlite>::new(options).anchored()));
+    }
+    let journaled = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Normal);
+    // A database that may only be read cannot be switched to another journal.
+    let read_only = url.contains("mode=ro") || url.contains("immutable=");
+    let options = if read_only { url.parse().map_err(|error| bad_url(url, &error))? } else { journaled };
+    Ok(Arc::new(SqlxDriver::<Sqlite>::new(options.disable_statement_logging().busy_timeout(BUSY_TIMEOUT))))
+}
+
+fn is_memory(url: &str) -> bool {
+    let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
+    path.is_empty() || path.starts_with(":memory:") || url.contains("mode=memory")
+}
+
+impl Backend for Sqlite {
+    const BACKEND: DbBackend = DbBackend::Sqlite;
+    const CAPABILITIES: Capabilities = Capabilities {
+        returning: true,
+        bind_limit: bind_limit(DbBackend::Sqlite),
+        failure_aborts_transaction: false,
+        isolation_levels: false,
+        concurrent_writers: false,
+        server: false,
+        tuple_in: false,
+    };
+    const STOPS_AFTER_FIRST_ROW: bool = true;
+
+    /// Transactions that may write take the write lock at once: the second of two writers then waits for its turn,
+    /// where a deferred one would fail at its first write.
+    fn begin_sql(options: &TransactionOptions) -> Result<Arc<str>> {
+        // Every SQLite transaction is serializable, which keeps the promise of each weaker level too.
+        let TransactionOptions { isolation: _, access, sqlite_mode } = options;
+        Ok(match (sqlite_mode, access) {
+            (Some(SqliteTransactionMode::Deferred), _) | (None, Some(AccessMode::ReadOnly)) => "BEGIN DEFERRED",
+            (Some(SqliteTransactionMode::Exclusive), _) => "BEGIN EXCLUSIVE",
+            (Some(SqliteTransactionMode::Immediate), _) | (None, _) => "BEGIN IMMEDIATE",
+        }
+        .into())
+    }
+
+    fn sea_orm_connection(options: SqliteConnectOptions, connect_timeout: Duration) -> DatabaseConnection {
+        SqlitePoolOptions::new().max_connections(2).acquire_timeout(connect_timeout).connect_lazy_with(options).into()
+    }
+}
+
+/// <https://www.sqlite.org/rescode.html>
+pub(super) fn classify(code: i32) -> (ErrorClass, Effect) {
+    let class = match (code, code & 0xff) {
+        (1555 | 2067 | 2579, _) => ErrorClass::UniqueViolation,
+        (787, _) => ErrorClass::ForeignKeyViolation,
+        (1299, _) => ErrorClass::NotNullViolation,
+        (275, _) => ErrorClass::CheckViolation,
+        (_, 5 | 6) => ErrorClass::LockTimeout,
+        (_, 8) => ErrorClass::ReadOnly,
+        (_, 9) => ErrorClass::StatementCancelled,
+        _ => ErrorClass::Other,
+    };
+    let effect = match code & 0xff {
+        // SQLite may have rolled the transaction back: <https://www.sqlite.org/lang_transaction.html>, 3.
+        4 | 7 | 9 | 10 | 13 => Effect::EndsTransaction,
+        _ => Effect::None,
+    };
+    (class, effect)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_memory;
+
+    #[test]
+    fn a_database_in_memory_is_told_from_a_file() {
+        for url in ["sqlite::memory:", "sqlite://:memory:", "sqlite:", "sqlite://", "sqlite:x?mode=memory"] {
+            assert!(is_memory(url), "{url}");
+        }
+        for url in ["sqlite:data.db", "sqlite:///var/data.db", "sqlite://data.db?mode=rwc"] {
+            assert!(!is_memory(url), "{url}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Who is where: every connection stands in exactly one column, and its entry moves with it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::PoolStatus;
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column {
+    Connecting,
+    Idle,
+    CheckedOut,
+    Closing,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    connecting: usize,
+    idle: usize,
+    checked_out: usize,
+    closing: usize,
+    /// Callers whose acquire did not succeed at once; those for whom a connection is opened are among them.
+    pending: usize,
+}
+
+impl Counts {
+    fn column(&mut self, column: Column) -> &mut usize {
+        match column {
+            Column::Connecting => &mut self.connecting,
+            Column::Idle => &mut self.idle,
+            Column::CheckedOut => &mut self.checked_out,
+            Column::Closing => &mut self.closing,
+        }
+    }
+
+    fn open(&self) -> usize {
+        self.idle + self.checked_out + self.closing
+    }
+
+    fn waiting(&self) -> usize {
+        self.pending.saturating_sub(self.connecting)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Ledger {
+    counts: Mutex<Counts>,
+    emptied: Notify,
+    pool_size: usize,
+    max_overflow: usize,
+}
+
+impl Ledger {
+    pub(super) fn new(pool_size: usize, max_overflow: usize) -> Arc<Self> {
+        Arc::new(Self { counts: Mutex::default(), emptied: Notify::new(), pool_size, max_overflow })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn enter(self: &Arc<Self>, column: Column) -> Entry {
+        *self.lock().column(column) += 1;
+        Entry { ledger: self.clone(), column }
+    }
+
+    /// A caller that waits, until the guard is dropped.
+    pub(super) fn pending(self: &Arc<Self>) -> Pending {
+        self.lock().pending += 1;
+        Pending(self.clone())
+    }
+
+    pub(super) fn status(&self, closed: bool) -> PoolStatus {
+        let counts = self.lock();
+        let size = counts.open();
+        PoolStatus {
+            pool_size: self.pool_size,
+            max_overflow: self.max_overflow,
+            size,
+            overflow: size.saturating_sub(self.pool_size),
+            checked_out: counts.checked_out,
+            idle: counts.idle,
+            closing: counts.closing,
+            connecting: counts.connecting,
+            waiting: counts.waiting(),
+            closed,
+        }
+    }
+
+    /// Waits until no connection is open or being opened.
+    ///
+    /// Dropping the future loses nothing.
+    pub(super) async fn emptied(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            {
+                let counts = self.lock();
+                if counts.open() + counts.connecting == 0 {
+                    return;
+                }
+            }
+            emptied.await;
+        }
+    }
+}
+
+/// One connection's place in the ledger.
+#[derive(Debug)]
+pub(super) struct Entry {
+    ledger: Arc<Ledger>,
+    column: Column,
+}
+
+impl Entry {
+    pub(super) fn move_to(&mut self, column: Column) {
+        if self.column != column {
+            let mut counts = self.ledger.lock();
+            *counts.column(self.column) -= 1;
+            *counts.column(column) += 1;
+            self.column = column;
+        }
+    }
+
+    /// Moves a connection that came back to `Idle`, or to `Closing` when it is one too many and nobody waits for it.
+    /// One decision at a time, so that two that come back together do not both go.
+    pub(super) fn come_back(&mut self) -> Column {
+        let mut counts = self.ledger.lock();
+        let kept = counts.idle + counts.checked_out + counts.connecting;
+        let column = if kept > self.ledger.pool_size && counts.waiting() == 0 { Column::Closing } else { Column::Idle };
+        *counts.column(self.column) -= 1;
+        *counts.column(column) += 1;
+        self.column = column;
+        column
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut counts = self.ledger.lock();
+        *counts.column(self.column) -= 1;
+        if counts.open() + counts.connecting == 0 {
+            self.ledger.emptied.notify_waiters();
+        }
+    }
+}
+
+pub(super) struct Pending(Arc<Ledger>);
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.0.lock().pending -= 1;
+    }
+}

@@ -1,0 +1,119 @@
+//! A connection on loan, and its way back.
+
+use std::{
+    ops::{Deref, DerefMut},
+    time::{Duration, Instant},
+};
+
+use deadpool::managed::Object;
+use tokio::{runtime::Handle, time::timeout};
+
+use super::{
+    connection::{Connection, Wire},
+    ledger::Column,
+    manager::Manager,
+};
+use crate::{error::Result, hooks::StatementKind};
+
+/// The most that cleaning up one connection may take before it is closed instead.
+const CLEAN_UP_LIMIT: Duration = Duration::from_secs(5);
+
+/// A connection on loan. Dropped, it goes back: at once when nothing is open on it, else through a task that cleans up
+/// before anybody else gets it.
+pub(crate) struct PooledConnection(Option<Object<Manager>>);
+
+impl PooledConnection {
+    pub(super) fn new(object: Object<Manager>) -> Self {
+        Self(Some(object))
+    }
+
+    /// Asks the database for an answer.
+    pub(super) async fn check(mut self) -> Result<()> {
+        self.send(StatementKind::Script, "SELECT 1".into()).await.map(drop)
+    }
+}
+
+impl Deref for PooledConnection {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        match &self.0 {
+            Some(object) => object,
+            // The object leaves only in `drop`.
+            None => unreachable!("a connection is used after its return"),
+        }
+    }
+}
+
+impl DerefMut for PooledConnection {
+    fn deref_mut(&mut self) -> &mut Connection {
+        match &mut self.0 {
+            Some(object) => object,
+            None => unreachable!("a connection is used after its return"),
+        }
+    }
+}
+
+/// What has to happen to a connection before somebody else may have it.
+enum Disposal {
+    Nothing,
+    CleanUp,
+    Close,
+}
+
+impl Drop for PooledConnection {
+    fn drop(&mut self) {
+        let Some(object) = self.0.take() else { return };
+        match disposal(&object) {
+            Disposal::Nothing => put_back(object),
+            Disposal::CleanUp => spawn(object, clean_up),
+            Disposal::Close => spawn(object, close),
+        }
+    }
+}
+
+fn disposal(connection: &Connection) -> Disposal {
+    let state = connection.state;
+    if state.broken || state.session_changed || state.wire == Wire::InFlight {
+        Disposal::Close
+    } else if state.in_transaction || state.wire == Wire::Undrained {
+        Disposal::CleanUp
+    } else {
+        Disposal::Nothing
+    }
+}
+
+fn put_back(mut object: Object<Manager>) {
+    object.returned = Instant::now();
+    match object.entry.come_back() {
+        Column::Idle => drop(object),
+        _ => spawn(object, close),
+    }
+}
+
+async fn clean_up(mut object: Object<Manager>) {
+    let cleaned = timeout(CLEAN_UP_LIMIT, async {
+        object.settle().await?;
+        if object.is_in_transaction() { object.rollback().await } else { Ok(()) }
+    })
+    .await;
+    match cleaned {
+        Ok(Ok(())) => put_back(object),
+        // The rollback that was cut off is still in flight.
+        Ok(Err(_)) | Err(_) => close(object).await,
+    }
+}
+
+/// The object, and with it the permit, is given up only when the connection is closed: never more are open than may be.
+async fn close(mut object: Object<Manager>) {
+    object.close().await;
+    drop(Object::take(object));
+}
+
+fn spawn<F: Future<Output = ()> + Send + 'static>(object: Object<Manager>, work: impl FnOnce(Object<Manager>) -> F) {
+    match Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn(work(object))),
+        // Without a runtime nothing can be awaited: dropping the connection cuts it, and the server rolls back.
+        Err(_) => drop(Object::take(object)),
+    }
+}

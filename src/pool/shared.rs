@@ -1,0 +1,179 @@
+//! The pool itself: one deadline around an acquire.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use deadpool::managed::{self, PoolError, QueueMode};
+use sea_orm::{DatabaseConnection, DbBackend};
+use tokio::{sync::OnceCell, time::timeout_at};
+
+use super::{PoolStatus, ledger::Ledger, manager::Manager, release::PooledConnection};
+use crate::{
+    backend::{self, Capabilities, Driver, RawConnection, TransactionOptions},
+    config::DatabaseConfig,
+    error::{Error, PoolTimeout, Result},
+};
+
+/// Hands out connections, and takes them back when their guard is dropped.
+#[derive(Clone)]
+pub(crate) struct Pool {
+    queue: managed::Pool<Manager>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// Keeps a database in memory alive while no other connection is open.
+    anchor: Mutex<Option<Box<dyn RawConnection>>>,
+    sea_orm: OnceCell<DatabaseConnection>,
+}
+
+impl Pool {
+    /// Opens the first connection, so that what is wrong shows now.
+    pub(crate) async fn connect(config: &DatabaseConfig) -> Result<Self> {
+        let settings = config.pool_config();
+        settings.validate()?;
+        let driver = backend::open(config.url())?;
+        let ledger = Ledger::new(settings.pool_size as usize, settings.max_overflow as usize);
+        let manager = Manager {
+            driver: driver.clone(),
+            ledger,
+            config: settings.clone(),
+            hooks: config.build_hooks(),
+            target: config.redacted_url(),
+            last_connect_error: Mutex::default(),
+        };
+        let queue = managed::Pool::builder(manager)
+            .max_size(settings.max_connections())
+            .queue_mode(QueueMode::Lifo)
+            .build()
+            .map_err(|error| Error::unsupported(error.to_string()))?;
+        let pool = Self { queue, shared: Arc::new(Shared { anchor: Mutex::new(None), sea_orm: OnceCell::new() }) };
+        pool.anchor().await?;
+        pool.acquire().await?.check().await?;
+        Ok(pool)
+    }
+
+    async fn anchor(&self) -> Result<()> {
+        let manager = self.manager();
+        if manager.driver.needs_anchor() {
+            let raw = manager.driver.connect().await.map_err(|error| Error::Connect {
+                target: manager.target.clone(),
+                source: sea_orm::DbErr::Conn(sea_orm::RuntimeErr::SqlxError(Arc::new(error))),
+            })?;
+            *self.shared.anchor.lock().unwrap_or_else(PoisonError::into_inner) = Some(raw);
+        }
+        Ok(())
+    }
+
+    /// A connection, within `pool_timeout`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up the place in the queue; nothing else is lost.
+    pub(crate) async fn acquire(&self) -> Result<PooledConnection> {
+        let mut get = pin!(self.queue.get());
+        // Most of the time a connection is there, and no timer is needed.
+        let first = poll_fn(|context| {
+            Poll::Ready(match get.as_mut().poll(context) {
+                Poll::Ready(result) => Some(result),
+                Poll::Pending => None,
+            })
+        })
+        .await;
+        let got = match first {
+            Some(got) => got,
+            None => {
+                let started = Instant::now();
+                let _pending = self.manager().ledger.pending();
+                match timeout_at((started + self.manager().config.pool_timeout).into(), get).await {
+                    Ok(got) => got,
+                    Err(_) => return Err(self.timed_out(started.elapsed())),
+                }
+            }
+        };
+        match got {
+            Ok(object) => Ok(PooledConnection::new(object)),
+            Err(PoolError::Closed) => Err(Error::PoolClosed),
+            Err(PoolError::Backend(error)) => Err(error),
+            Err(PoolError::Timeout(_)) => Err(self.timed_out(Duration::ZERO)),
+            Err(error @ (PoolError::PostCreateHook(_) | PoolError::NoRuntimeSpecified)) => {
+                Err(Error::unsupported(error.to_string()))
+            }
+        }
+    }
+
+    fn timed_out(&self, waited: Duration) -> Error {
+        let status = self.status();
+        let manager = self.manager();
+        Error::PoolTimeout(Box::new(PoolTimeout {
+            waited,
+            size: status.size,
+            limit: status.pool_size + status.max_overflow,
+            overflow: status.overflow,
+            checked_out: status.checked_out,
+            waiting: status.waiting,
+            last_connect_error: manager.last_connect_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }))
+    }
+
+    pub(crate) fn status(&self) -> PoolStatus {
+        self.manager().ledger.status(self.queue.is_closed())
+    }
+
+    pub(crate) fn backend(&self) -> DbBackend {
+        self.driver().backend()
+    }
+
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        self.driver().capabilities()
+    }
+
+    pub(crate) fn begin_sql(&self, options: &TransactionOptions) -> Result<Arc<str>> {
+        self.driver().begin_sql(options)
+    }
+
+    pub(crate) fn target(&self) -> &str {
+        &self.manager().target
+    }
+
+    /// SeaORM's own type, opened at its first use.
+    pub(crate) async fn sea_orm_connection(&self) -> Result<DatabaseConnection> {
+        if self.queue.is_closed() {
+            return Err(Error::PoolClosed);
+        }
+        let timeout = self.manager().config.connect_timeout;
+        let connection = self.shared.sea_orm.get_or_init(async || self.driver().sea_orm_connection(timeout)).await;
+        Ok(connection.clone())
+    }
+
+    /// Refuses new checkouts at once, then waits until every connection has come back and is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the waiting, not the closing.
+    pub(crate) async fn close(&self) {
+        self.queue.close();
+        self.manager().ledger.emptied().await;
+        if let Some(connection) = self.shared.sea_orm.get() {
+            // A pool that is closed already is as good.
+            let _ = connection.clone().close().await;
+        }
+        let anchor = self.shared.anchor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(anchor) = anchor {
+            let _ = anchor.close().await;
+        }
+    }
+
+    fn manager(&self) -> &Manager {
+        self.queue.manager()
+    }
+
+    fn driver(&self) -> &Arc<dyn Driver> {
+        &self.manager().driver
+    }
+}

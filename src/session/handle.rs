@@ -1,0 +1,168 @@
+//! The handle of a session.
+
+use std::{fmt, sync::Arc};
+
+use sea_orm::DbBackend;
+
+use super::core::Core;
+use crate::{
+    backend::Capabilities,
+    error::{Error, Result},
+    pool::Pool,
+};
+
+/// When pending writes go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FlushMode {
+    /// Before each statement of the session, at [`Session::flush`], and at commit.
+    #[default]
+    Auto,
+    /// Only at [`Session::flush`] and at commit.
+    Manual,
+}
+
+/// One connection for the length of a piece of work: a request, a job, a transaction.
+///
+/// The connection is taken at the first statement and given back when the session is dropped. A session is a SeaORM
+/// connection: every SeaORM call works on it. It is also a [provider](super::SessionProvider) of itself, so that a DAO
+/// runs [within](crate::BaseDao::within) it.
+///
+/// A session runs one statement at a time. A second one meanwhile, from another task or while a stream is open, is
+/// refused with [`Error::SessionBusy`]; it never waits and never mixes answers.
+///
+/// A session that [`begin`](Self::begin) returned is a transaction: it is [committed](Self::commit),
+/// [rolled back](Self::rollback), or rolled back when dropped.
+///
+/// ```
+/// # use sea_dao::{DatabaseConfig, Result};
+/// # use sea_dao::sea_orm::ConnectionTrait;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// let db = DatabaseConfig::new("sqlite::memory:").connect().await?;
+/// let session = db.session();
+/// session.execute_unprepared("CREATE TABLE note (text TEXT)").await?;
+///
+/// let tx = session.begin().await?;
+/// tx.execute_unprepared("INSERT INTO note VALUES ('kept')").await?;
+/// tx.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Session {
+    pub(super) core: Arc<Core>,
+    /// The transaction that this handle stands for; `None` for the session outside of any.
+    pub(super) scope: Option<u64>,
+    /// Dropping the handle rolls its transaction back.
+    pub(super) ends_scope: bool,
+    /// Dropping the handle ends the session.
+    pub(super) ends_session: bool,
+    /// Pending writes go out before this handle's statements.
+    pub(super) autoflush: bool,
+}
+
+impl Session {
+    pub(crate) fn new(pool: Pool) -> Self {
+        Self { core: Core::new(pool), scope: None, ends_scope: false, ends_session: true, autoflush: true }
+    }
+
+    /// Another handle of the same session and transaction, which ends neither.
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            core: self.core.clone(),
+            scope: self.scope,
+            ends_scope: false,
+            ends_session: false,
+            autoflush: self.autoflush,
+        }
+    }
+
+    /// A shared handle before whose statements nothing is flushed.
+    pub(super) fn quiet(&self) -> Self {
+        let mut quiet = self.share();
+        quiet.autoflush = false;
+        quiet
+    }
+
+    /// The session's number, unique in the process; hooks are told the same.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.core.id
+    }
+
+    /// Whether this handle stands for a transaction that has not ended.
+    #[must_use]
+    pub fn is_in_transaction(&self) -> bool {
+        let state = self.core.lock();
+        self.scope.is_some_and(|id| state.scopes.iter().any(|scope| scope.id == id))
+    }
+
+    /// SeaORM's name for the database.
+    #[must_use]
+    pub fn backend(&self) -> DbBackend {
+        self.core.pool.backend()
+    }
+
+    /// What the database can do.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        self.core.pool.capabilities()
+    }
+
+    /// When pending writes go out.
+    #[must_use]
+    pub fn flush_mode(&self) -> FlushMode {
+        self.core.lock().flush_mode
+    }
+
+    /// Says when pending writes go out, for all handles of the session.
+    pub fn set_flush_mode(&self, mode: FlushMode) {
+        self.core.lock().flush_mode = mode;
+    }
+
+    /// Whether the connection goes back to the pool after each statement outside of a transaction, and not only when
+    /// the session ends. For sessions that are idle for long.
+    pub fn release_after_statement(&self, release: bool) {
+        let connection = {
+            let mut state = self.core.lock();
+            state.release_after_statement = release;
+            if release && state.scopes.is_empty() { state.take_held() } else { None }
+        };
+        drop(connection);
+    }
+
+    /// Runs `work` on a handle of this session before whose statements nothing is flushed.
+    ///
+    /// # Errors
+    ///
+    /// What `work` returns.
+    pub async fn no_autoflush<T, E>(&self, work: impl AsyncFnOnce(&Session) -> Result<T, E>) -> Result<T, E> {
+        work(&self.quiet()).await
+    }
+
+    pub(super) fn owned_scope(&self) -> Result<u64> {
+        match self.scope {
+            None => Err(Error::NoTransaction),
+            Some(_) if !self.ends_scope => Err(Error::NotTransactionOwner),
+            Some(id) => Ok(id),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.ends_scope
+            && let Some(id) = self.scope
+        {
+            self.core.abandon(id);
+        }
+        if self.ends_session {
+            self.core.close();
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("id", &self.id()).field("transaction", &self.scope).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,169 @@
+//! The session's connection for the length of one statement.
+
+use std::{mem, sync::Arc, time::Instant};
+
+use super::core::{Abort, Core, Slot};
+use crate::{
+    backend::Effect,
+    error::{Error, Result},
+    hooks::StatementKind,
+    pool::PooledConnection,
+};
+
+/// What the holder of a lease is going to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Run a statement: refused in an aborted transaction.
+    Statement,
+    /// End the transaction, whatever became of it.
+    End,
+}
+
+/// The session's connection for the length of one statement. However it is dropped, the session knows afterwards what
+/// became of the connection and of the open transactions.
+pub(super) struct Lease {
+    core: Arc<Core>,
+    connection: Option<PooledConnection>,
+}
+
+impl Lease {
+    /// Takes the connection, or the session's first one from the pool.
+    ///
+    /// # Errors
+    ///
+    /// When it is not the handle's turn, another statement is under way, the transaction is aborted, or no connection
+    /// can be had.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping the future while it waits for a connection.
+    pub(super) async fn take(
+        core: &Arc<Core>,
+        scope: Option<u64>,
+        activity: &'static str,
+        purpose: Purpose,
+    ) -> Result<Self> {
+        let held = {
+            let mut state = core.lock();
+            state.check_turn(scope)?;
+            if purpose == Purpose::Statement
+                && let Some(abort) = state.abort()
+            {
+                return Err(abort.to_error());
+            }
+            match mem::replace(&mut state.slot, Slot::Busy(activity)) {
+                Slot::Busy(activity) => {
+                    state.slot = Slot::Busy(activity);
+                    return Err(Error::SessionBusy { activity });
+                }
+                Slot::Held(connection) => Some(connection),
+                Slot::Empty if state.scopes.is_empty() => None,
+                Slot::Empty => {
+                    state.slot = Slot::Empty;
+                    return match (purpose, &state.lost) {
+                        (Purpose::End, _) => Ok(Self { core: core.clone(), connection: None }),
+                        (_, Some(abort)) => Err(abort.to_error()),
+                        (_, None) => Err(Abort::interrupted().to_error()),
+                    };
+                }
+            }
+        };
+        // From here on the slot is busy until the lease is dropped.
+        let mut lease = Self { core: core.clone(), connection: held };
+        if lease.connection.is_none() {
+            let started = Instant::now();
+            let mut connection = core.pool.acquire().await?;
+            connection.borrowed_by(core.id, started.elapsed());
+            lease.connection = Some(connection);
+        }
+        if purpose == Purpose::Statement {
+            lease.tidy().await?;
+        }
+        Ok(lease)
+    }
+
+    /// Finishes what handles that were dropped could not await.
+    pub(super) async fn tidy(&mut self) -> Result<()> {
+        if self.connection()?.is_undrained() {
+            let settled = self.connection()?.settle().await;
+            self.check(settled)?;
+        }
+        let roll_back_to = self.core.lock().roll_back_to;
+        if let Some(depth) = roll_back_to {
+            let rolled_back =
+                self.connection()?.savepoint(StatementKind::RollbackToSavepoint, undo_savepoint(depth)).await;
+            if let Err(error) = rolled_back {
+                // Writes that should be gone may still be there.
+                self.core.lock().lose(Abort::failed(&error));
+                return Err(error);
+            }
+            self.core.lock().roll_back_to = None;
+        }
+        Ok(())
+    }
+
+    /// The connection, unless the transaction lost it.
+    pub(super) fn connection(&mut self) -> Result<&mut PooledConnection> {
+        match &mut self.connection {
+            Some(connection) => Ok(connection),
+            None => Err(self.core.lock().lost.clone().unwrap_or_else(Abort::interrupted).to_error()),
+        }
+    }
+
+    pub(super) fn has_connection(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.is_usable())
+    }
+
+    /// Notes what a failure did to the open transactions.
+    pub(super) fn check<T>(&mut self, result: Result<T>) -> Result<T> {
+        if let (Err(error), Some(connection)) = (&result, &self.connection) {
+            let effect = connection.last_effect();
+            if effect != Effect::None {
+                self.core.lock().note(effect, error);
+            }
+        }
+        result
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let connection = self.connection.take();
+        let mut state = self.core.lock();
+        let released = match connection {
+            None => {
+                state.slot = Slot::Empty;
+                None
+            }
+            Some(connection) if !connection.is_usable() => {
+                state.slot = Slot::Empty;
+                state.lose(Abort::interrupted());
+                Some(connection)
+            }
+            Some(connection) => {
+                let abandoned = connection.is_in_transaction() && state.scopes.is_empty();
+                let done = state.release_after_statement && state.scopes.is_empty();
+                if state.closed || abandoned || done {
+                    state.slot = Slot::Empty;
+                    Some(connection)
+                } else {
+                    state.slot = Slot::Held(connection);
+                    None
+                }
+            }
+        };
+        drop(state);
+        drop(released);
+    }
+}
+
+/// The name of the savepoint that opens the transaction at `depth`; the outermost has depth 0 and none.
+pub(super) fn savepoint(depth: usize) -> String {
+    format!("sea_dao_{depth}")
+}
+
+/// Undoes what came after the savepoint, and the savepoint itself.
+pub(super) fn undo_savepoint(depth: usize) -> String {
+    let name = savepoint(depth);
+    format!("ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}")
+}
