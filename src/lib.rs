@@ -3,13 +3,19 @@
 
 pub mod backend;
 pub mod config;
+mod convention;
+mod dao;
 pub mod error;
 pub mod hooks;
 pub mod pool;
+pub mod prelude;
+pub mod query;
 pub mod session;
 
 pub use sea_orm;
 
 pub use config::{DatabaseConfig, PoolConfig};
+pub use convention::Conventions;
+pub use dao::BaseDao;
 pub use error::{Error, Result};
 pub use session::{Database, FlushMode, Session, SessionProvider, execute_transaction};

@@ -16,6 +16,4 @@ pub struct Capabilities {
     pub concurrent_writers: bool,
     /// The database is a server of its own that can be reached over a network.
     pub server: bool,
-    /// `(a, b) IN ((1, 2), …)` is understood.
-    pub tuple_in: bool,
 }

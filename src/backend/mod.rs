@@ -5,6 +5,7 @@
 
 mod capabilities;
 mod connection;
+mod dialect;
 mod driver;
 mod errors;
 mod input;
@@ -18,6 +19,7 @@ mod sqlite;
 
 pub use capabilities::Capabilities;
 
+pub(crate) use dialect::{float_type, integer_type};
 pub(crate) use driver::{Driver, RawConnection, TransactionOptions, open};
 pub(crate) use errors::{Effect, Failure, database_error};
 pub(crate) use input::{check_script, check_statement};

@@ -31,7 +31,6 @@ impl Backend for MySql {
         isolation_levels: true,
         concurrent_writers: true,
         server: true,
-        tuple_in: true,
     };
     // The server sends the whole answer whether it is read or not.
     const STOPS_AFTER_FIRST_ROW: bool = false;

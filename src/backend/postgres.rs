@@ -31,7 +31,6 @@ impl Backend for Postgres {
         isolation_levels: true,
         concurrent_writers: true,
         server: true,
-        tuple_in: true,
     };
     const STOPS_AFTER_FIRST_ROW: bool = false;
 

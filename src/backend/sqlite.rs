@@ -63,7 +63,6 @@ impl Backend for Sqlite {
         isolation_levels: false,
         concurrent_writers: false,
         server: false,
-        tuple_in: false,
     };
     const STOPS_AFTER_FIRST_ROW: bool = true;
 

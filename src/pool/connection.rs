@@ -226,11 +226,10 @@ impl Connection {
     /// Closes as politely as the other side lets it.
     pub(super) async fn close(&mut self) {
         self.entry.move_to(Column::Closing);
-        if let Some(raw) = self.raw.take() {
-            if self.state.wire == Wire::Quiet && !self.state.broken {
-                // What goes wrong now concerns nobody.
-                let _ = tokio::time::timeout(Duration::from_secs(1), raw.close()).await;
-            }
+        let polite = self.state.wire == Wire::Quiet && !self.state.broken;
+        if let Some(raw) = self.raw.take().filter(|_| polite) {
+            // What goes wrong now concerns nobody.
+            let _ = tokio::time::timeout(Duration::from_secs(1), raw.close()).await;
         }
     }
 

@@ -1,0 +1,73 @@
+//! Primary keys, single and composite, as conditions.
+
+use std::{collections::HashSet, fmt};
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IdenStatic, Iterable, ModelTrait, PrimaryKeyToColumn, Value,
+    sea_query::{IntoCondition, IntoValueTuple},
+};
+
+use super::base::KeyOf;
+use crate::backend::Capabilities;
+
+/// The columns of a primary key with their values.
+pub(super) struct Key<E: EntityTrait>(Vec<(E::Column, Value)>);
+
+impl<E: EntityTrait> Key<E> {
+    pub(super) fn of(key: KeyOf<E>) -> Self {
+        Self(columns::<E>().zip(key.into_value_tuple()).collect())
+    }
+
+    pub(super) fn of_model(model: &E::Model) -> Self {
+        Self(columns::<E>().map(|column| (column, model.get(column))).collect())
+    }
+
+    /// `None` when a part of the key is not set.
+    pub(super) fn of_active_model(model: &E::ActiveModel) -> Option<Self> {
+        columns::<E>().map(|column| Some((column, model.get(column).into_value()?))).collect::<Option<_>>().map(Self)
+    }
+
+    pub(super) fn condition(&self) -> Condition {
+        self.0.iter().fold(Condition::all(), |all, (column, value)| all.add(column.eq(value.clone())))
+    }
+}
+
+impl<E: EntityTrait> fmt::Display for Key<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (column, value)) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{} = {value}", column.as_str())?;
+        }
+        Ok(())
+    }
+}
+
+fn columns<E: EntityTrait>() -> impl Iterator<Item = E::Column> {
+    E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column)
+}
+
+/// The keys without repetitions, in their order.
+pub(super) fn distinct<E: EntityTrait>(keys: impl Iterator<Item = KeyOf<E>>) -> Vec<Key<E>> {
+    let mut seen = HashSet::new();
+    keys.map(Key::of).filter(|key: &Key<E>| seen.insert(key.to_string())).collect()
+}
+
+/// A condition that holds for the rows with one of the keys.
+pub(super) fn any_of<E: EntityTrait>(keys: &[Key<E>]) -> Condition {
+    let single = columns::<E>().nth(1).is_none();
+    match columns::<E>().next() {
+        Some(column) if single => {
+            let values = keys.iter().flat_map(|key| key.0.iter().map(|(_, value)| value.clone()));
+            column.is_in(values).into_condition()
+        }
+        // Not every database understands a list of tuples.
+        _ => keys.iter().fold(Condition::any(), |any, key| any.add(key.condition())),
+    }
+}
+
+/// How many keys one statement takes.
+pub(super) fn keys_per_statement<E: EntityTrait>(capabilities: Capabilities) -> usize {
+    // An alternative for each composite key makes a deep expression; the depth that SQLite takes is 1 000.
+    const COMPOSITE: usize = 200;
+    if columns::<E>().nth(1).is_none() { capabilities.bind_limit } else { COMPOSITE }
+}

@@ -1,0 +1,8 @@
+//! Data-access objects: what a domain DAO is built on.
+
+mod base;
+mod bulk;
+mod key;
+mod write;
+
+pub use base::BaseDao;

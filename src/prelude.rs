@@ -1,0 +1,3 @@
+//! The traits that make the crate's types work: `use sea_dao::prelude::*`.
+
+pub use crate::{query::Conditions, session::SessionProvider};
