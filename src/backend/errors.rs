@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorClass, carried};
 pub(crate) enum Effect {
     /// Nothing: the statement is undone, the transaction goes on.
     None,
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
     /// Everything up to the innermost savepoint has to be undone.
     AbortsScope,
     /// The database has undone the whole transaction already, or may have.

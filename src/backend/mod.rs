@@ -4,6 +4,7 @@
 //! options, the order of its BEGIN, its classes of errors and its capabilities.
 
 mod capabilities;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod connection;
 mod dialect;
 mod driver;

@@ -143,6 +143,7 @@ impl<'p, P: SessionProvider + ?Sized> TransactionBuilder<'p, P> {
     /// # Cancel safety
     ///
     /// Dropping the future rolls back, unless COMMIT is under way.
+    #[expect(clippy::manual_async_fn, reason = "the future has to be Send in generic callers too")]
     pub fn run<T, E, F>(self, callback: F) -> impl Future<Output = Result<T, E>> + Send
     where
         T: Send,

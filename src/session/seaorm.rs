@@ -22,13 +22,16 @@ use crate::{backend::TransactionOptions, error::Result};
 impl Session {
     /// Takes the session's connection for one statement, after the pending writes.
     async fn lease(&self, activity: &'static str) -> Result<Lease> {
-        if self.autoflush && self.must_flush() {
+        if self.must_flush() {
             Box::pin(self.flush()).await?;
         }
         Lease::take(&self.core, self.scope, activity, Purpose::Statement).await
     }
 
-    fn must_flush(&self) -> bool {
+    pub(super) fn must_flush(&self) -> bool {
+        if !self.autoflush {
+            return false;
+        }
         let mut state = self.core.lock();
         state.flush_mode == FlushMode::Auto && state.queue(self.scope).is_some_and(|queue| queue.len() > 0)
     }

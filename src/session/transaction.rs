@@ -38,7 +38,7 @@ impl Session {
                 "none in a nested transaction: it is part of the outer one",
             ));
         }
-        if self.autoflush {
+        if self.must_flush() {
             // What is pending belongs to the outer transaction, not to the one that begins.
             Box::pin(self.flush()).await?;
         }
