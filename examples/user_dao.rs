@@ -195,13 +195,8 @@ async fn main() -> ExitCode {
 async fn run(path: &Path) -> Result<(), Box<dyn Error>> {
     let config = DatabaseConfig::from_env()?;
     println!("database  {}", config.redacted_url());
-    let db = config
-        .pool_size(5)
-        .max_overflow(5)
-        .slow_threshold(Duration::from_millis(100))
-        .hook(PrintSql)
-        .connect()
-        .await?;
+    let db =
+        config.pool_size(5).max_overflow(5).slow_threshold(Duration::from_millis(100)).hook(PrintSql).connect().await?;
 
     // Migrations want SeaORM's own connection type.
     Migrator::up(&db.sea_orm_connection().await?, None).await?;

@@ -36,7 +36,7 @@ folder_with() {
         done
         printf '%s\n' "$candidate"
         return
-    done < <(all_folders)
+    done <<<"$(all_folders)"
     return 1
 }
 
@@ -92,7 +92,8 @@ install() {
 
 need_postgres() {
     find_postgres && return
-    install postgresql dnf=postgresql-server brew=postgresql@17 && find_postgres && return
+    install postgresql dnf=postgresql-server brew=postgresql@17 || true
+    find_postgres && return
     fail "The PostgreSQL server programs (initdb, pg_ctl, postgres) are missing and could not" \
         "be installed. Install your system's PostgreSQL server package, or name the folder of" \
         "the programs in TEST_POSTGRES_BIN, or give a server to use in TEST_POSTGRES_URL."
@@ -100,7 +101,8 @@ need_postgres() {
 
 need_mysql() {
     find_mysql && return
-    install mariadb apt-get=mariadb-server dnf=mariadb-server && find_mysql && return
+    install mariadb apt-get=mariadb-server dnf=mariadb-server || true
+    find_mysql && return
     fail "The MariaDB server programs (mariadbd, mariadb-install-db) are missing and could not" \
         "be installed. Install your system's MariaDB server package, or name the server program" \
         "in TEST_MYSQLD, or give a server to use in TEST_MYSQL_URL."
@@ -133,25 +135,28 @@ spawn() {
 
 record_jobs() { jobs -p | grep -vx "$keeper" >"$folder/pids" || true; }
 
-# Sends a signal to a process group, or to a process that leads none.
-send() { kill -s "$1" -- "-$2" 2>/dev/null || kill -s "$1" "$2" 2>/dev/null; }
-
-any_alive() {
-    local pid
-    for pid in "$@"; do send 0 "$pid" && return; done
-    return 1
-}
-
-# Ends processes. QUIT is for PostgreSQL, which after TERM waits for its clients.
+# Ends processes (or process groups: -PID), and last what is left of the groups they lead, which
+# is not signalled sooner because initdb can then let its helpers finish cleanly. QUIT is for
+# PostgreSQL, which after TERM waits for its clients.
 stop() {
-    local signal pid _
+    local signal target _
     for signal in TERM QUIT KILL; do
-        for pid in "$@"; do send "$signal" "$pid"; done
+        for target in "$@"; do kill -s "$signal" -- "$target" 2>/dev/null; done
         for _ in {1..50}; do
-            any_alive "$@" || return 0
+            any_alive "$@" || break 2
             sleep 0.1
         done
     done
+    for target in "$@"; do kill -s KILL -- "-${target#-}" 2>/dev/null; done
+}
+
+# Says `return 0` since a bare `return` below a trap gives the status from before the trap.
+any_alive() {
+    local target
+    for target in "$@"; do
+        if kill -0 "${target#-}" 2>/dev/null; then return 0; fi
+    done
+    return 1
 }
 
 # The keeper waits until the script ends in whatever way (even by KILL), which closes the last

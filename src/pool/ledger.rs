@@ -23,6 +23,8 @@ struct Counts {
     closing: usize,
     /// Callers whose acquire did not succeed at once; those for whom a connection is opened are among them.
     pending: usize,
+    /// No connection that comes back is kept.
+    closed: bool,
 }
 
 impl Counts {
@@ -89,6 +91,11 @@ impl Ledger {
         }
     }
 
+    /// From now on, no connection that comes back is kept.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+    }
+
     /// Waits until no connection is open or being opened.
     ///
     /// Dropping the future loses nothing.
@@ -128,7 +135,8 @@ impl Entry {
     pub(super) fn come_back(&mut self) -> Column {
         let mut counts = self.ledger.lock();
         let kept = counts.idle + counts.checked_out + counts.connecting;
-        let column = if kept > self.ledger.pool_size && counts.waiting() == 0 { Column::Closing } else { Column::Idle };
+        let surplus = kept > self.ledger.pool_size && counts.waiting() == 0;
+        let column = if surplus || counts.closed { Column::Closing } else { Column::Idle };
         *counts.column(self.column) -= 1;
         *counts.column(column) += 1;
         self.column = column;

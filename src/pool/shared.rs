@@ -9,6 +9,7 @@ use std::{
 };
 
 use deadpool::managed::{self, PoolError, QueueMode};
+use futures_util::future::join_all;
 use sea_orm::{DatabaseConnection, DbBackend};
 use tokio::{sync::OnceCell, time::timeout_at};
 
@@ -157,7 +158,11 @@ impl Pool {
     ///
     /// Dropping the future stops the waiting, not the closing.
     pub(crate) async fn close(&self) {
+        self.manager().ledger.close();
+        // Taken out first: what the queue itself drops is cut off without a goodbye.
+        let idle = self.queue.retain(|_, _| false).removed;
         self.queue.close();
+        join_all(idle.into_iter().map(async |mut connection| connection.close().await)).await;
         self.manager().ledger.emptied().await;
         if let Some(connection) = self.shared.sea_orm.get() {
             // A pool that is closed already is as good.
