@@ -136,7 +136,7 @@ spawn() {
 record_jobs() { jobs -p | grep -vx "$keeper" >"$folder/pids" || true; }
 
 # Ends processes (or process groups: -PID), and last what is left of the groups they lead, which
-# is not signalled sooner because initdb can then let its helpers finish cleanly. QUIT is for
+# is not signalled sooner because initdb can then let its children finish cleanly. QUIT is for
 # PostgreSQL, which after TERM waits for its clients.
 stop() {
     local signal target _
