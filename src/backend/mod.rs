@@ -1,7 +1,6 @@
 //! The databases: the only place that knows one from another.
 //!
-//! [`SqlxConnection`](connection) is one implementation over `sqlx::Database`; each database's own file holds its
-//! options, the order of its BEGIN, its classes of errors and its capabilities.
+//! One implementation over `sqlx::Database` serves all; each database's own file holds its options, the order of its BEGIN, its classes of errors and its capabilities.
 
 mod capabilities;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
