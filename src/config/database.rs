@@ -1,8 +1,13 @@
 //! Which database, and everything about the connections to it.
 
-use std::{env, fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, env, fmt, path::Path, sync::Arc, time::Duration};
 
-use super::{PoolConfig, PrePing, redact_url};
+use super::{
+    PoolConfig, PrePing,
+    layers::{Layers, Sources},
+    redact_url,
+    url::url_of,
+};
 use crate::{
     error::{Error, Result},
     hooks::{Hooks, SlowSqlLog, SqlHook, ValueDisplay},
@@ -29,9 +34,6 @@ pub struct DatabaseConfig {
 }
 
 impl DatabaseConfig {
-    /// The environment variable that [`from_env`](Self::from_env) reads.
-    pub const URL_VARIABLE: &str = "DATABASE_URL";
-
     /// For the database at `url`: `postgres://…`, `mysql://…`, `sqlite:path` or `sqlite::memory:`.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
@@ -44,19 +46,78 @@ impl DatabaseConfig {
         }
     }
 
-    /// For the database named by the environment variable `DATABASE_URL`; SQLite in memory when it is not set or empty.
+    /// With settings from environment variables; SQLite in memory when none names a database.
+    ///
+    /// `DATABASE_URL` or `DB_URL`, or else `DB_TYPE` (`postgres`, `mysql`, `mariadb`, `sqlite`), `DB_HOST`, `DB_PORT`,
+    /// `DB_USER`, `DB_PASSWORD` and `DB_NAME`. The settings of [`PoolConfig`] by their names behind `DB_`, such as
+    /// `DB_POOL_SIZE` and `DB_POOL_TIMEOUT`; `DB_SLOW_THRESHOLD`. Durations are in seconds.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] when the variable is not Unicode.
+    /// [`Error::Config`] with the setting, its value and what would have been accepted.
     pub fn from_env() -> Result<Self> {
-        match env::var(Self::URL_VARIABLE) {
-            Ok(url) if !url.trim().is_empty() => Ok(Self::new(url.trim())),
-            Ok(_) | Err(env::VarError::NotPresent) => Ok(Self::new("sqlite::memory:")),
-            Err(env::VarError::NotUnicode(_)) => {
-                Err(Error::config(Self::URL_VARIABLE, "(not Unicode)", "a database URL"))
-            }
+        Self::from_sources(None, environment()?)
+    }
+
+    /// With settings from a TOML file, by the names of [`from_env`](Self::from_env) in lower case and without `DB_`;
+    /// environment variables are laid over it.
+    ///
+    /// ```toml
+    /// url = "postgres://ada@localhost/app"
+    /// pool_size = 20
+    /// pool_timeout = 5
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] with the setting, its value and what would have been accepted; also for a setting that is not
+    /// known, with the nearest that is.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
+        Self::from_sources(Some(path.as_ref()), environment()?)
+    }
+
+    /// With settings from a file of environment variables, as `.env`; those of the process are laid over it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_env`](Self::from_env), and [`Error::Config`] for a file that cannot be read.
+    pub fn from_env_file(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let bad = |error| Error::config("file", path.display(), format!("a readable file of NAME=value lines ({error})"));
+        let mut variables = HashMap::new();
+        for line in dotenvy::from_path_iter(path).map_err(|error| bad(error.to_string()))? {
+            // The line itself is not shown: it may hold a password.
+            let (name, value) = line.map_err(|_| bad("a line cannot be read".to_owned()))?;
+            variables.insert(name, value);
         }
+        variables.extend(environment()?);
+        Self::from_sources(None, variables)
+    }
+
+    fn from_sources(file: Option<&Path>, environment: HashMap<String, String>) -> Result<Self> {
+        let named = environment.get("DATABASE_URL").filter(|url| !url.trim().is_empty()).cloned();
+        let mut layers = Layers::read(Sources { file, environment })?;
+        let url = url_of(&mut layers)?;
+        let mut config = Self::new(named.or(url).map_or_else(|| "sqlite::memory:".to_owned(), |url| url.trim().to_owned()));
+        let pool = &mut config.pool;
+        let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        set(&mut pool.pool_size, layers.number("pool_size", u32::MAX.into())?.map(count));
+        set(&mut pool.max_overflow, layers.number("max_overflow", u32::MAX.into())?.map(count));
+        set(&mut pool.pool_timeout, layers.seconds("pool_timeout")?);
+        set(&mut pool.pool_recycle, layers.seconds("pool_recycle")?);
+        set(&mut pool.pool_pre_ping, layers.pre_ping()?);
+        set(&mut pool.pool_order, layers.order()?);
+        set(&mut pool.reset_on_return, layers.reset()?);
+        set(&mut pool.connect_timeout, layers.seconds("connect_timeout")?);
+        set(&mut pool.after_connect, layers.texts("after_connect")?);
+        set(&mut pool.leak_threshold, layers.seconds("leak_threshold")?.map(Some));
+        set(&mut pool.echo, layers.flag("echo")?);
+        set(&mut pool.echo_pool, layers.flag("echo_pool")?);
+        set(&mut config.slow_threshold, layers.seconds("slow_threshold")?.map(Some));
+        let values = [("hidden", ValueDisplay::Hidden), ("shown", ValueDisplay::Shown)];
+        set(&mut config.slow_values, layers.choice("slow_values", &values)?);
+        config.pool.validate()?;
+        Ok(config)
     }
 
     /// Replaces all settings of the pool.
@@ -165,4 +226,22 @@ impl fmt::Debug for DatabaseConfig {
             .field("hooks", &self.hooks.len())
             .finish()
     }
+}
+
+fn set<T>(setting: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *setting = given;
+    }
+}
+
+/// The process's variables that matter here.
+fn environment() -> Result<HashMap<String, String>> {
+    env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .filter(|(name, _)| name == "DATABASE_URL" || name.starts_with("DB_"))
+        .map(|(name, value)| match value.into_string() {
+            Ok(value) => Ok((name, value)),
+            Err(_) => Err(Error::config("environment", format!("{name} (not Unicode)"), "Unicode")),
+        })
+        .collect()
 }

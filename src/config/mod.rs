@@ -1,10 +1,14 @@
 //! What to connect to, and how the pool behaves.
 
 mod database;
+mod layers;
 mod pool;
+mod presets;
 mod redact;
+mod seconds;
+mod url;
 
 pub use database::DatabaseConfig;
-pub use pool::{PoolConfig, PrePing};
+pub use pool::{PoolConfig, PoolOrder, PrePing, ResetOnReturn};
 
 pub(crate) use redact::redact_url;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::seconds;
 use crate::error::{Error, Result};
 
 /// When a connection is checked before it is handed out.
@@ -13,15 +14,42 @@ use crate::error::{Error, Result};
 pub enum PrePing {
     /// Never: a dead connection shows at its first statement.
     Never,
-    /// When nobody used it for so long. Costs nothing while connections are busy.
+    /// When nobody used it for so long, in seconds. Costs nothing while connections are busy.
+    #[serde(with = "seconds")]
     IfIdleFor(Duration),
     /// Each time, at the price of one round trip.
     Always,
 }
 
+/// Which idle connection is handed out next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PoolOrder {
+    /// The one that came back last: the others can grow old and go.
+    #[default]
+    Lifo,
+    /// The one that has been idle for longest: all are used alike.
+    Fifo,
+}
+
+/// What happens to a connection that comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResetOnReturn {
+    /// An open transaction is rolled back; a connection whose session was changed is closed.
+    #[default]
+    Rollback,
+    /// Everything that a session can hold is reset: `DISCARD ALL` on PostgreSQL, at the price of a round trip and of the
+    /// prepared statements. Other databases cannot do that, their connections are closed.
+    Full,
+    /// An open transaction is rolled back; what else was left in the session stays. For callers who set up their
+    /// sessions on purpose.
+    None,
+}
+
 /// How many connections there are, how long they live, and how long to wait for one.
 ///
-/// The names are those of SQLAlchemy's `QueuePool`.
+/// The names are those of SQLAlchemy's `QueuePool`. In files and environment variables, durations are in seconds.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,25 +58,41 @@ pub enum PrePing {
 /// let pool = PoolConfig::default().pool_size(5).max_overflow(5).pool_timeout(Duration::from_secs(3));
 /// assert_eq!(pool.max_connections(), 10);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PoolConfig {
     /// Connections that are kept open. Default 10; 1 to 10 000.
     pub pool_size: u32,
-    /// Connections that may be opened beyond `pool_size` and are closed when they come back. Default 20; 0 to 10 000.
+    /// Connections that may be opened beyond `pool_size` and are closed when they come back, unless somebody waits.
+    /// Default 20; 0 to 10 000.
     pub max_overflow: u32,
     /// The most that a caller waits for a connection: for its turn, for the check, and for a new one to open. Default
     /// 30 s.
+    #[serde(with = "seconds")]
     pub pool_timeout: Duration,
-    /// A connection older than this is replaced at its next checkout, give or take 2.5 %. Default 1 800 s.
+    /// A connection older than this is replaced at its next checkout or by the reaper, give or take 2.5 %. Default
+    /// 1 800 s.
+    #[serde(with = "seconds")]
     pub pool_recycle: Duration,
     /// When a connection is checked before it is handed out. Default: when idle for 500 ms.
     pub pool_pre_ping: PrePing,
+    /// Which idle connection is handed out next. Default: the one that came back last.
+    pub pool_order: PoolOrder,
+    /// What happens to a connection that comes back. Default: an open transaction is rolled back.
+    pub reset_on_return: ResetOnReturn,
     /// The most that opening one connection may take. Default 10 s.
+    #[serde(with = "seconds")]
     pub connect_timeout: Duration,
+    /// SQL that each new connection runs before its first use: `SET TIME ZONE 'UTC'`, `PRAGMA cache_size = -65536`.
+    pub after_connect: Vec<String>,
+    /// A connection that is out for longer is reported once, with where it was taken. Default: none is.
+    #[serde(with = "seconds::option")]
+    pub leak_threshold: Option<Duration>,
     /// Log every statement. Default off.
     pub echo: bool,
+    /// Log connections as they are opened and closed, with the reason. Default off.
+    pub echo_pool: bool,
 }
 
 impl Default for PoolConfig {
@@ -59,14 +103,21 @@ impl Default for PoolConfig {
             pool_timeout: Duration::from_secs(30),
             pool_recycle: Duration::from_secs(1800),
             pool_pre_ping: PrePing::IfIdleFor(Duration::from_millis(500)),
+            pool_order: PoolOrder::default(),
+            reset_on_return: ResetOnReturn::default(),
             connect_timeout: Duration::from_secs(10),
+            after_connect: Vec::new(),
+            leak_threshold: None,
             echo: false,
+            echo_pool: false,
         }
     }
 }
 
 impl PoolConfig {
     const MOST: u32 = 10_000;
+    /// Beyond this a wait is a mistake in the unit.
+    const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
     /// Sets [`pool_size`](Self::pool_size).
     #[must_use]
@@ -103,6 +154,20 @@ impl PoolConfig {
         self
     }
 
+    /// Sets [`pool_order`](Self::pool_order).
+    #[must_use]
+    pub fn pool_order(mut self, order: PoolOrder) -> Self {
+        self.pool_order = order;
+        self
+    }
+
+    /// Sets [`reset_on_return`](Self::reset_on_return).
+    #[must_use]
+    pub fn reset_on_return(mut self, reset: ResetOnReturn) -> Self {
+        self.reset_on_return = reset;
+        self
+    }
+
     /// Sets [`connect_timeout`](Self::connect_timeout).
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
@@ -110,10 +175,31 @@ impl PoolConfig {
         self
     }
 
+    /// Sets [`leak_threshold`](Self::leak_threshold).
+    #[must_use]
+    pub fn leak_threshold(mut self, threshold: Option<Duration>) -> Self {
+        self.leak_threshold = threshold;
+        self
+    }
+
     /// Sets [`echo`](Self::echo).
     #[must_use]
     pub fn echo(mut self, echo: bool) -> Self {
         self.echo = echo;
+        self
+    }
+
+    /// Sets [`echo_pool`](Self::echo_pool).
+    #[must_use]
+    pub fn echo_pool(mut self, echo: bool) -> Self {
+        self.echo_pool = echo;
+        self
+    }
+
+    /// Adds SQL that each new connection runs before its first use.
+    #[must_use]
+    pub fn after_connect(mut self, sql: impl Into<String>) -> Self {
+        self.after_connect.push(sql.into());
         self
     }
 
@@ -130,19 +216,39 @@ impl PoolConfig {
     /// [`Error::Config`] for the first setting that makes no sense, with its value and the allowed range.
     pub fn validate(&self) -> Result<()> {
         // Destructured in full, so that a new setting has to be looked at here.
-        let Self { pool_size, max_overflow, pool_timeout, pool_recycle, pool_pre_ping: _, connect_timeout, echo: _ } =
-            self;
+        let Self {
+            pool_size,
+            max_overflow,
+            pool_timeout,
+            pool_recycle,
+            pool_pre_ping,
+            pool_order: _,
+            reset_on_return: _,
+            connect_timeout,
+            after_connect: _,
+            leak_threshold,
+            echo: _,
+            echo_pool: _,
+        } = self;
         if !(1..=Self::MOST).contains(pool_size) {
             return Err(Error::config("pool_size", pool_size, format!("1 to {}", Self::MOST)));
         }
         if *max_overflow > Self::MOST {
             return Err(Error::config("max_overflow", max_overflow, format!("0 to {}", Self::MOST)));
         }
-        for (setting, value) in
-            [("pool_timeout", pool_timeout), ("pool_recycle", pool_recycle), ("connect_timeout", connect_timeout)]
-        {
-            if value.is_zero() {
-                return Err(Error::config(setting, format!("{value:?}"), "more than zero"));
+        let idle = match pool_pre_ping {
+            PrePing::IfIdleFor(idle) => Some(*idle),
+            PrePing::Never | PrePing::Always => None,
+        };
+        for (setting, value) in [
+            ("pool_timeout", Some(*pool_timeout)),
+            ("pool_recycle", Some(*pool_recycle)),
+            ("connect_timeout", Some(*connect_timeout)),
+            ("leak_threshold", *leak_threshold),
+            ("pool_pre_ping", idle.map(|idle| idle.max(Duration::from_nanos(1)))),
+        ] {
+            if value.is_some_and(|value| value.is_zero() || value > Self::LONGEST) {
+                return Err(Error::config(setting, format!("{:?}", value.unwrap_or_default()), "more than zero, at most 7 days"));
             }
         }
         Ok(())

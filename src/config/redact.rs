@@ -1,6 +1,6 @@
 //! URLs without their secrets.
 
-use url::Url;
+use ::url::Url;
 
 /// `url` with its password, and query parameters that may hold one, replaced by `***`.
 pub(crate) fn redact_url(url: &str) -> String {
