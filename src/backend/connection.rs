@@ -5,7 +5,7 @@ use std::{marker::PhantomData, sync::Arc, time::Duration};
 use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
 use sea_orm::{DatabaseConnection, DbBackend, ExecResult, QueryResult, Values};
 use sea_query_sqlx::SqlxValues;
-use sqlx::{AssertSqlSafe, Connection as _, Database, Executor, IntoArguments};
+use sqlx::{AssertSqlSafe, Connection as _, Database, Executor, IntoArguments, database::HasStatementCache};
 
 use super::{
     Capabilities,
@@ -16,11 +16,16 @@ use crate::error::Result;
 type Options<B> = <<B as Database>::Connection as sqlx::Connection>::Options;
 
 /// What one database does differently.
-pub(super) trait Backend: Database {
+pub(super) trait Backend: Database + HasStatementCache {
     const BACKEND: DbBackend;
     const CAPABILITIES: Capabilities;
     /// Stopping after the first row leaves nothing of the answer behind.
     const STOPS_AFTER_FIRST_ROW: bool;
+
+    /// Asks for the SQL by which another connection ends this one; `None` where there is no server.
+    const KILL_SQL: Option<&'static str>;
+    /// Takes everything from the session that was set in it.
+    const RESET_SQL: Option<&'static str>;
 
     fn begin_sql(options: &TransactionOptions) -> Result<Arc<str>>;
 
@@ -28,7 +33,10 @@ pub(super) trait Backend: Database {
 }
 
 /// A connection of sqlx under our own trait.
-struct SqlxConnection<B: Database>(B::Connection);
+struct SqlxConnection<B: Database> {
+    inner: B::Connection,
+    kill_sql: Option<Arc<str>>,
+}
 
 fn statement<B: Database>(sql: Arc<str>, values: Option<Values>) -> sqlx::query::Query<'static, B, SqlxValues>
 where
@@ -45,14 +53,18 @@ where
     ExecResult: From<B::QueryResult>,
 {
     fn query_all(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxFuture<'_, sqlx::Result<Vec<QueryResult>>> {
-        self.0.fetch(statement::<B>(sql, values)).map_ok(QueryResult::from).try_collect().boxed()
+        self.inner.fetch(statement::<B>(sql, values)).map_ok(QueryResult::from).try_collect().boxed()
     }
 
     fn query_one(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxFuture<'_, sqlx::Result<Option<QueryResult>>> {
         if B::STOPS_AFTER_FIRST_ROW {
-            return self.0.fetch_optional(statement::<B>(sql, values)).map_ok(|row| row.map(QueryResult::from)).boxed();
+            return self
+                .inner
+                .fetch_optional(statement::<B>(sql, values))
+                .map_ok(|row| row.map(QueryResult::from))
+                .boxed();
         }
-        let mut rows = self.0.fetch(statement::<B>(sql, values));
+        let mut rows = self.inner.fetch(statement::<B>(sql, values));
         async move {
             let mut first = None;
             while let Some(row) = rows.try_next().await? {
@@ -64,23 +76,38 @@ where
     }
 
     fn execute(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxFuture<'_, sqlx::Result<ExecResult>> {
-        self.0.execute(statement::<B>(sql, values)).map_ok(ExecResult::from).boxed()
+        self.inner.execute(statement::<B>(sql, values)).map_ok(ExecResult::from).boxed()
     }
 
     fn execute_unprepared(&mut self, sql: Arc<str>) -> BoxFuture<'_, sqlx::Result<ExecResult>> {
-        self.0.execute(AssertSqlSafe(sql)).map_ok(ExecResult::from).boxed()
+        self.inner.execute(AssertSqlSafe(sql)).map_ok(ExecResult::from).boxed()
     }
 
     fn stream(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxStream<'_, sqlx::Result<QueryResult>> {
-        self.0.fetch(statement::<B>(sql, values)).map_ok(QueryResult::from).boxed()
+        self.inner.fetch(statement::<B>(sql, values)).map_ok(QueryResult::from).boxed()
     }
 
     fn ping(&mut self) -> BoxFuture<'_, sqlx::Result<()>> {
-        self.0.ping().boxed()
+        self.inner.ping().boxed()
+    }
+
+    fn kill_sql(&self) -> Option<Arc<str>> {
+        self.kill_sql.clone()
+    }
+
+    fn reset(&mut self) -> BoxFuture<'_, sqlx::Result<bool>> {
+        async move {
+            let Some(sql) = B::RESET_SQL else { return Ok(false) };
+            // The server forgets its prepared statements: the driver has to forget them first.
+            self.inner.clear_cached_statements().await?;
+            self.inner.execute(AssertSqlSafe(sql)).await?;
+            Ok(true)
+        }
+        .boxed()
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, sqlx::Result<()>> {
-        self.0.close().boxed()
+        self.inner.close().boxed()
     }
 }
 
@@ -88,12 +115,20 @@ where
 pub(super) struct SqlxDriver<B: Backend> {
     options: Options<B>,
     needs_anchor: bool,
+    kills: bool,
     database: PhantomData<fn() -> B>,
 }
 
 impl<B: Backend> SqlxDriver<B> {
     pub(super) fn new(options: Options<B>) -> Self {
-        Self { options, needs_anchor: false, database: PhantomData }
+        Self { options, needs_anchor: false, kills: true, database: PhantomData }
+    }
+
+    /// For a server behind which connections are not the same as clients: what is killed might be somebody else's.
+    #[cfg(feature = "postgres")]
+    pub(super) fn kills(mut self, kills: bool) -> Self {
+        self.kills = kills;
+        self
     }
 
     #[cfg(feature = "sqlite")]
@@ -120,9 +155,27 @@ where
     }
 
     fn connect(&self) -> BoxFuture<'_, sqlx::Result<Box<dyn RawConnection>>> {
-        B::Connection::connect_with(&self.options)
-            .map_ok(|connection| Box::new(SqlxConnection::<B>(connection)) as Box<dyn RawConnection>)
-            .boxed()
+        async move {
+            let mut inner = B::Connection::connect_with(&self.options).await?;
+            let kill_sql = match B::KILL_SQL.filter(|_| self.kills) {
+                None => None,
+                Some(sql) => {
+                    let row = inner.fetch_one(AssertSqlSafe(sql)).await.map(QueryResult::from)?;
+                    row.try_get_by_index::<String>(0).ok().map(Arc::from)
+                }
+            };
+            Ok(Box::new(SqlxConnection::<B> { inner, kill_sql }) as Box<dyn RawConnection>)
+        }
+        .boxed()
+    }
+
+    fn run_once(&self, sql: Arc<str>) -> BoxFuture<'_, sqlx::Result<()>> {
+        async move {
+            let mut inner = B::Connection::connect_with(&self.options).await?;
+            inner.execute(AssertSqlSafe(sql)).await?;
+            inner.close().await
+        }
+        .boxed()
     }
 
     fn begin_sql(&self, options: &TransactionOptions) -> Result<Arc<str>> {

@@ -31,6 +31,10 @@ pub(crate) trait RawConnection: Send {
     fn stream(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxStream<'_, sqlx::Result<QueryResult>>;
     /// Reads what is left of a dropped stream's answer and makes sure that the other side is there and in step.
     fn ping(&mut self) -> BoxFuture<'_, sqlx::Result<()>>;
+    /// The SQL by which another connection ends this one on the server, with whatever it does there.
+    fn kill_sql(&self) -> Option<Arc<str>>;
+    /// Takes everything from the session that was set in it. `false`: this database cannot.
+    fn reset(&mut self) -> BoxFuture<'_, sqlx::Result<bool>>;
     /// Says goodbye to the other side and closes.
     fn close(self: Box<Self>) -> BoxFuture<'static, sqlx::Result<()>>;
 }
@@ -43,6 +47,8 @@ pub(crate) trait Driver: Send + Sync {
     fn capabilities(&self) -> Capabilities;
     /// Opens a connection and sets it up.
     fn connect(&self) -> BoxFuture<'_, sqlx::Result<Box<dyn RawConnection>>>;
+    /// Runs one statement on a connection of its own.
+    fn run_once(&self, sql: Arc<str>) -> BoxFuture<'_, sqlx::Result<()>>;
     /// The SQL that begins a transaction.
     ///
     /// # Errors

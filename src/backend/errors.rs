@@ -51,6 +51,15 @@ impl Failure {
     }
 }
 
+/// Whether opening a connection may succeed a moment later: the server is not there yet, or full.
+pub(crate) fn is_transient_connect_failure(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => error.is_transient_in_connect_phase(),
+        _ => false,
+    }
+}
+
 fn classify(error: &dyn sqlx::error::DatabaseError) -> (ErrorClass, Effect) {
     #[cfg(feature = "postgres")]
     if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {

@@ -21,6 +21,6 @@ pub use capabilities::Capabilities;
 
 pub(crate) use dialect::{float_type, integer_type};
 pub(crate) use driver::{Driver, RawConnection, TransactionOptions, open};
-pub(crate) use errors::{Effect, Failure, database_error};
+pub(crate) use errors::{Effect, Failure, database_error, is_transient_connect_failure};
 pub(crate) use input::{check_script, check_statement};
 pub(crate) use script::SqlNature;

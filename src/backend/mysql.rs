@@ -34,6 +34,9 @@ impl Backend for MySql {
     };
     // The server sends the whole answer whether it is read or not.
     const STOPS_AFTER_FIRST_ROW: bool = false;
+    const KILL_SQL: Option<&'static str> = Some("SELECT CONCAT('KILL CONNECTION ', CONNECTION_ID())");
+    // The protocol has a command for it, which the driver does not give out.
+    const RESET_SQL: Option<&'static str> = None;
 
     fn begin_sql(options: &TransactionOptions) -> Result<Arc<str>> {
         let TransactionOptions { isolation, access, sqlite_mode } = options;

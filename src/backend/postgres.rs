@@ -19,7 +19,9 @@ use crate::error::{Error, ErrorClass, Result};
 
 pub(super) fn open(url: &str) -> Result<Arc<dyn Driver>> {
     let options: PgConnectOptions = url.parse().map_err(|error| bad_url(url, &error))?;
-    Ok(Arc::new(SqlxDriver::<Postgres>::new(options.disable_statement_logging())))
+    // Without prepared statements it is, in all likelihood, a pooler that deals its server connections out by transaction.
+    let pooler = url.contains("statement-cache-capacity=0");
+    Ok(Arc::new(SqlxDriver::<Postgres>::new(options.disable_statement_logging()).kills(!pooler)))
 }
 
 impl Backend for Postgres {
@@ -33,6 +35,12 @@ impl Backend for Postgres {
         server: true,
     };
     const STOPS_AFTER_FIRST_ROW: bool = false;
+    // The start tells the backend from a later one with the same number.
+    const KILL_SQL: Option<&'static str> = Some(
+        "SELECT format('SELECT pg_terminate_backend(pid) FROM pg_stat_get_activity(%s) WHERE backend_start = %L', \
+         pid, backend_start) FROM pg_stat_get_activity(pg_backend_pid())",
+    );
+    const RESET_SQL: Option<&'static str> = Some("DISCARD ALL");
 
     fn begin_sql(options: &TransactionOptions) -> Result<Arc<str>> {
         let TransactionOptions { isolation, access, sqlite_mode } = options;

@@ -65,6 +65,8 @@ impl Backend for Sqlite {
         server: false,
     };
     const STOPS_AFTER_FIRST_ROW: bool = true;
+    const KILL_SQL: Option<&'static str> = None;
+    const RESET_SQL: Option<&'static str> = None;
 
     /// Transactions that may write take the write lock at once: the second of two writers then waits for its turn,
     /// where a deferred one would fail at its first write.

@@ -83,7 +83,8 @@ impl DatabaseConfig {
     /// Those of [`from_env`](Self::from_env), and [`Error::Config`] for a file that cannot be read.
     pub fn from_env_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bad = |error| Error::config("file", path.display(), format!("a readable file of NAME=value lines ({error})"));
+        let bad =
+            |error| Error::config("file", path.display(), format!("a readable file of NAME=value lines ({error})"));
         let mut variables = HashMap::new();
         for line in dotenvy::from_path_iter(path).map_err(|error| bad(error.to_string()))? {
             // The line itself is not shown: it may hold a password.
@@ -98,7 +99,8 @@ impl DatabaseConfig {
         let named = environment.get("DATABASE_URL").filter(|url| !url.trim().is_empty()).cloned();
         let mut layers = Layers::read(Sources { file, environment })?;
         let url = url_of(&mut layers)?;
-        let mut config = Self::new(named.or(url).map_or_else(|| "sqlite::memory:".to_owned(), |url| url.trim().to_owned()));
+        let mut config =
+            Self::new(named.or(url).map_or_else(|| "sqlite::memory:".to_owned(), |url| url.trim().to_owned()));
         let pool = &mut config.pool;
         let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         set(&mut pool.pool_size, layers.number("pool_size", u32::MAX.into())?.map(count));

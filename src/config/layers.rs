@@ -73,7 +73,9 @@ impl Layers {
 
     pub(super) fn seconds(&mut self, setting: &'static str) -> Result<Option<Duration>> {
         let Some(text) = self.text(setting)? else { return Ok(None) };
-        parse_seconds(&text).map(Some).ok_or_else(|| Error::config(setting, text, "a number of seconds, such as 30 or 0.5"))
+        parse_seconds(&text)
+            .map(Some)
+            .ok_or_else(|| Error::config(setting, text, "a number of seconds, such as 30 or 0.5"))
     }
 
     pub(super) fn flag(&mut self, setting: &'static str) -> Result<Option<bool>> {
@@ -120,7 +122,9 @@ impl Layers {
         let Some(text) = self.text(setting)? else { return Ok(None) };
         let chosen = choices.iter().find(|(name, _)| text.trim().eq_ignore_ascii_case(name));
         let names = || choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        chosen.map(|(_, value)| Some(*value)).ok_or_else(|| Error::config(setting, &text, format!("one of {}", names())))
+        chosen
+            .map(|(_, value)| Some(*value))
+            .ok_or_else(|| Error::config(setting, &text, format!("one of {}", names())))
     }
 }
 
@@ -135,9 +139,9 @@ fn unreadable(path: &Path, error: &config::ConfigError) -> Error {
 /// A misspelt setting would silently keep its default.
 fn refuse_unknown(path: &Path, found: &Map<String, Value>) -> Result<()> {
     let Some(unknown) = found.keys().find(|key| !SETTINGS.contains(&key.as_str())) else { return Ok(()) };
-    let nearest = SETTINGS.into_iter().max_by(|one, other| {
-        strsim::jaro_winkler(one, unknown).total_cmp(&strsim::jaro_winkler(other, unknown))
-    });
+    let nearest = SETTINGS
+        .into_iter()
+        .max_by(|one, other| strsim::jaro_winkler(one, unknown).total_cmp(&strsim::jaro_winkler(other, unknown)));
     let place = format!("{unknown} in {}", path.display());
     Err(Error::config("file", place, format!("a known setting; the nearest is {}", nearest.unwrap_or_default())))
 }

@@ -248,7 +248,11 @@ impl PoolConfig {
             ("pool_pre_ping", idle.map(|idle| idle.max(Duration::from_nanos(1)))),
         ] {
             if value.is_some_and(|value| value.is_zero() || value > Self::LONGEST) {
-                return Err(Error::config(setting, format!("{:?}", value.unwrap_or_default()), "more than zero, at most 7 days"));
+                return Err(Error::config(
+                    setting,
+                    format!("{:?}", value.unwrap_or_default()),
+                    "more than zero, at most 7 days",
+                ));
             }
         }
         Ok(())

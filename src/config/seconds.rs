@@ -34,7 +34,8 @@ pub(super) mod option {
     ) -> Result<Option<Duration>, D::Error> {
         let seconds = Option::<f64>::deserialize(deserializer)?;
         let convert = |seconds| {
-            Duration::try_from_secs_f64(seconds).map_err(|_| D::Error::custom(format!("{seconds} is not a number of seconds")))
+            Duration::try_from_secs_f64(seconds)
+                .map_err(|_| D::Error::custom(format!("{seconds} is not a number of seconds")))
         };
         seconds.map(convert).transpose()
     }

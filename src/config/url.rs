@@ -19,7 +19,11 @@ pub(super) fn url_of(layers: &mut Layers) -> Result<Option<String>> {
     }
     let Some(kind) = kind else {
         if host.is_some() || name.is_some() {
-            return Err(Error::config("type", "(not set)", "postgres, mysql, mariadb or sqlite, or a url in its place"));
+            return Err(Error::config(
+                "type",
+                "(not set)",
+                "postgres, mysql, mariadb or sqlite, or a url in its place",
+            ));
         }
         return Ok(None);
     };
@@ -28,7 +32,11 @@ pub(super) fn url_of(layers: &mut Layers) -> Result<Option<String>> {
         "mysql" | "mariadb" => "mysql",
         "sqlite" => {
             let path = name.ok_or_else(|| Error::config("name", "(not set)", "the database's file, or :memory:"))?;
-            return Ok(Some(if path == ":memory:" { "sqlite::memory:".to_owned() } else { format!("sqlite:{path}?mode=rwc") }));
+            return Ok(Some(if path == ":memory:" {
+                "sqlite::memory:".to_owned()
+            } else {
+                format!("sqlite:{path}?mode=rwc")
+            }));
         }
         "oracle" => return Err(Error::unsupported("Oracle; use PostgreSQL, MySQL, MariaDB or SQLite")),
         _ => return Err(Error::config("type", kind, "postgres, mysql, mariadb or sqlite")),

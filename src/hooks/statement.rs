@@ -65,6 +65,8 @@ pub enum StatementKind {
     ReleaseSavepoint,
     /// The end of a nested transaction that undoes its writes.
     RollbackToSavepoint,
+    /// The pool takes everything from a session that was set in it.
+    Reset,
     /// A check that the connection is alive and in step.
     Ping,
 }
@@ -98,6 +100,7 @@ impl fmt::Display for StatementKind {
             Self::Savepoint => "savepoint",
             Self::ReleaseSavepoint => "release savepoint",
             Self::RollbackToSavepoint => "rollback to savepoint",
+            Self::Reset => "reset",
             Self::Ping => "ping",
         })
     }

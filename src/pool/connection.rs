@@ -7,10 +7,15 @@ use std::{
 
 use futures_util::{Stream, StreamExt};
 use sea_orm::{DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values};
+use tokio::time::timeout;
 
-use super::ledger::{Column, Entry};
+use super::{
+    ledger::{Column, Entry},
+    manager::Manager,
+};
 use crate::{
     backend::{Effect, Failure, RawConnection, SqlNature, check_script, check_statement, database_error},
+    config::ResetOnReturn,
     error::{Error, ErrorClass, Result},
     hooks::{Hooks, Observation, Origin, StatementKind},
 };
@@ -32,6 +37,8 @@ pub(super) struct State {
     pub(super) wire: Wire,
     pub(super) broken: bool,
     pub(super) in_transaction: bool,
+    /// The transaction may not write by its own choice.
+    pub(super) read_only: bool,
     /// A setting or lock that the next borrower must not see.
     pub(super) session_changed: bool,
     /// What the last failure did to the transaction.
@@ -45,7 +52,9 @@ pub(crate) struct Connection {
     pub(super) state: State,
     pub(super) entry: Entry,
     hooks: Hooks,
+    pub(super) reset_on_return: ResetOnReturn,
     origin: Origin,
+    opened: Instant,
     /// When it is too old to be handed out again.
     expires: Instant,
     pub(super) returned: Instant,
@@ -55,20 +64,33 @@ pub(crate) struct Connection {
 type Rows<'c> = std::pin::Pin<Box<dyn Stream<Item = Result<QueryResult>> + Send + 'c>>;
 
 impl Connection {
-    pub(super) fn new(raw: Box<dyn RawConnection>, entry: Entry, hooks: Hooks, lifetime: Duration) -> Self {
+    pub(super) fn new(raw: Box<dyn RawConnection>, entry: Entry, manager: &Manager) -> Self {
         let now = Instant::now();
         let state = State {
             wire: Wire::Quiet,
             broken: false,
             in_transaction: false,
+            read_only: false,
             session_changed: false,
             effect: Effect::None,
         };
-        Self { raw: Some(raw), state, entry, hooks, origin: Origin::default(), expires: now + lifetime, returned: now }
+        let origin = Origin::default();
+        Self {
+            raw: Some(raw),
+            state,
+            entry,
+            hooks: manager.hooks.clone(),
+            reset_on_return: manager.config.reset_on_return,
+            origin,
+            opened: now,
+            expires: now + manager.lifetime(),
+            returned: now,
+        }
     }
 
-    pub(super) fn is_expired(&self) -> bool {
-        self.expires <= Instant::now()
+    /// Too old, or opened before a failure that may have hit all connections.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.expires <= Instant::now() || !self.entry.ledger().is_valid(self.opened)
     }
 
     /// Whose statements follow, and how long they waited for the connection.
@@ -166,7 +188,8 @@ impl Connection {
     }
 
     /// Begins a transaction with `sql`.
-    pub(crate) async fn begin(&mut self, sql: Arc<str>, transaction: u64) -> Result<()> {
+    pub(crate) async fn begin(&mut self, sql: Arc<str>, transaction: u64, read_only: bool) -> Result<()> {
+        self.state.read_only = read_only;
         self.origin.transaction = Some(transaction);
         // Until it is known to have failed, the transaction may be open.
         self.state.in_transaction = true;
@@ -223,18 +246,33 @@ impl Connection {
         self.arrive(flight, result, false, ExecResult::rows_affected)
     }
 
-    /// Closes as politely as the other side lets it.
-    pub(super) async fn close(&mut self) {
+    /// Closes as politely as the other side lets it, and gives the SQL that ends the connection on the server, when
+    /// something may still run there.
+    pub(super) async fn close(&mut self) -> Option<Arc<str>> {
         self.entry.move_to(Column::Closing);
-        let polite = self.state.wire == Wire::Quiet && !self.state.broken;
-        if let Some(raw) = self.raw.take().filter(|_| polite) {
-            // What goes wrong now concerns nobody.
-            let _ = tokio::time::timeout(Duration::from_secs(1), raw.close()).await;
+        let raw = self.raw.take()?;
+        if self.state.wire != Wire::Quiet {
+            return raw.kill_sql();
         }
+        if !self.state.broken {
+            // What goes wrong now concerns nobody.
+            let _ = timeout(Duration::from_secs(1), raw.close()).await;
+        }
+        None
+    }
+
+    /// Takes everything from the session that was set in it; `false` when the database cannot.
+    pub(super) async fn reset(&mut self) -> Result<bool> {
+        let flight = self.depart(StatementKind::Reset, &"".into(), None);
+        let result = self.raw()?.reset().await;
+        let reset = self.arrive(flight, result, false, |_| 0)?;
+        self.state.session_changed &= !reset;
+        Ok(reset)
     }
 
     fn transaction_ended(&mut self) {
         self.state.in_transaction = false;
+        self.state.read_only = false;
         self.origin.transaction = None;
     }
 
@@ -253,7 +291,7 @@ impl Connection {
     fn note_nature(&mut self, sql: &str, nature: SqlNature) -> Result<()> {
         match nature {
             SqlNature::Plain => {}
-            SqlNature::ChangesSession => self.state.session_changed = true,
+            SqlNature::ChangesSession => self.state.session_changed = self.reset_on_return != ResetOnReturn::None,
             SqlNature::ControlsTransaction => {
                 let keyword = sql.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
                 return Err(Error::TransactionControl { keyword });
@@ -285,9 +323,17 @@ impl Connection {
                 Ok(value)
             }
             Err(error) => {
-                let Failure { class, effect, broken } = Failure::of(&error);
+                let Failure { class, mut effect, mut broken } = Failure::of(&error);
+                if class == ErrorClass::ReadOnly && !self.state.read_only {
+                    // The primary has become a replica; the next connection may find the new primary.
+                    broken = true;
+                    effect = Effect::EndsTransaction;
+                }
                 self.state.effect = effect;
-                self.state.broken |= broken;
+                if broken {
+                    self.state.broken = true;
+                    self.entry.ledger().invalidate();
+                }
                 let error = database_error(error, class, query);
                 flight.failed(&error);
                 Err(error)

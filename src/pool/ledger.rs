@@ -1,6 +1,12 @@
 //! Who is where: every connection stands in exactly one column, and its entry moves with it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 
 use tokio::sync::Notify;
 
@@ -52,11 +58,34 @@ pub(super) struct Ledger {
     emptied: Notify,
     pool_size: usize,
     max_overflow: usize,
+    born: Instant,
+    /// Nanoseconds after `born`; what was opened before is not handed out any more.
+    valid_since: AtomicU64,
 }
 
 impl Ledger {
     pub(super) fn new(pool_size: usize, max_overflow: usize) -> Arc<Self> {
-        Arc::new(Self { counts: Mutex::default(), emptied: Notify::new(), pool_size, max_overflow })
+        Arc::new(Self {
+            counts: Mutex::default(),
+            emptied: Notify::new(),
+            pool_size,
+            max_overflow,
+            born: Instant::now(),
+            valid_since: AtomicU64::new(0),
+        })
+    }
+
+    /// What killed one connection may have killed all: none that is open now is handed out again.
+    pub(super) fn invalidate(&self) {
+        self.valid_since.fetch_max(self.nanoseconds(Instant::now()), Ordering::Relaxed);
+    }
+
+    pub(super) fn is_valid(&self, opened: Instant) -> bool {
+        self.nanoseconds(opened) >= self.valid_since.load(Ordering::Relaxed)
+    }
+
+    fn nanoseconds(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.born).as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
@@ -121,6 +150,10 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     pub(super) fn move_to(&mut self, column: Column) {
         if self.column != column {
             let mut counts = self.ledger.lock();

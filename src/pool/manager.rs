@@ -14,10 +14,10 @@ use super::{
     ledger::{Column, Ledger},
 };
 use crate::{
-    backend::Driver,
+    backend::{Driver, is_transient_connect_failure},
     config::{PoolConfig, PrePing},
     error::{Error, Result},
-    hooks::Hooks,
+    hooks::{Hooks, StatementKind},
 };
 
 pub(super) struct Manager {
@@ -30,26 +30,53 @@ pub(super) struct Manager {
     pub(super) last_connect_error: Mutex<Option<String>>,
 }
 
+/// Why a connection could not be opened.
+pub(super) struct OpenFailure {
+    pub(super) error: Error,
+    /// A moment later it may succeed.
+    pub(super) transient: bool,
+}
+
 impl Manager {
-    async fn open(&self) -> Result<Connection> {
+    async fn open(&self) -> Result<Connection, OpenFailure> {
         let entry = self.ledger.enter(Column::Connecting);
         let opened = timeout(self.config.connect_timeout, self.driver.connect()).await;
-        let source = match opened {
+        let (source, transient) = match opened {
             Ok(Ok(raw)) => {
-                self.remember(None);
-                let mut connection = Connection::new(raw, entry, self.hooks.clone(), self.lifetime());
+                let mut connection = Connection::new(raw, entry, self);
                 connection.entry.move_to(Column::CheckedOut);
+                self.set_up(&mut connection).await?;
+                self.remember(None);
                 return Ok(connection);
             }
-            Ok(Err(error)) => DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))),
+            Ok(Err(error)) => {
+                let transient = is_transient_connect_failure(&error);
+                (DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))), transient)
+            }
             Err(_) => {
                 let limit = self.config.connect_timeout;
-                DbErr::Conn(RuntimeErr::Internal(format!("no answer within connect_timeout = {limit:?}")))
+                (DbErr::Conn(RuntimeErr::Internal(format!("no answer within connect_timeout = {limit:?}"))), true)
             }
         };
+        Err(self.failed(source, transient))
+    }
+
+    /// Runs the caller's own SQL on a new connection.
+    async fn set_up(&self, connection: &mut Connection) -> Result<(), OpenFailure> {
+        for sql in &self.config.after_connect {
+            if let Err(error) = connection.send(StatementKind::Script, sql.as_str().into()).await {
+                let transient = error.is_disconnect();
+                let Error::Database { source, .. } = error else { return Err(OpenFailure { error, transient }) };
+                return Err(self.failed(source, transient));
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self, source: DbErr, transient: bool) -> OpenFailure {
         let error = Error::Connect { target: self.target.clone(), source };
         self.remember(Some(error.to_string()));
-        Err(error)
+        OpenFailure { error, transient }
     }
 
     fn remember(&self, failure: Option<String>) {
@@ -57,7 +84,7 @@ impl Manager {
     }
 
     /// `pool_recycle`, up to 2.5 % more or less, so that connections opened together do not all expire together.
-    fn lifetime(&self) -> Duration {
+    pub(super) fn lifetime(&self) -> Duration {
         let nanoseconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
         let fraction = f64::from(nanoseconds % 1_000_000) / 1e6;
         self.config.pool_recycle.mul_f64(0.975 + 0.05 * fraction)
@@ -74,26 +101,27 @@ impl Manager {
 
 impl managed::Manager for Manager {
     type Type = Connection;
-    type Error = Error;
+    type Error = OpenFailure;
 
-    async fn create(&self) -> Result<Connection> {
+    async fn create(&self) -> Result<Connection, OpenFailure> {
         // Opening is rare and its future large: keep it out of the future of every acquire.
         Box::pin(self.open()).await
     }
 
-    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<Error> {
+    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<OpenFailure> {
         // From here on it is the caller's; dropped in between, its entry goes with it.
         connection.entry.move_to(Column::CheckedOut);
         if !connection.is_clean() {
             // Its clean-up was cut short, as when a runtime ends under it.
             return Err(RecycleError::message("not clean"));
         }
-        if connection.is_expired() {
+        if connection.is_outdated() {
             Box::pin(connection.close()).await;
-            return Err(RecycleError::message("expired"));
+            return Err(RecycleError::message("outdated"));
         }
         if self.needs_ping(connection) {
-            Box::pin(connection.ping()).await.map_err(RecycleError::Backend)?;
+            let alive = Box::pin(connection.ping()).await;
+            alive.map_err(|error| RecycleError::Backend(OpenFailure { error, transient: true }))?;
         }
         Ok(())
     }

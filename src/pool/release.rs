@@ -13,7 +13,7 @@ use super::{
     ledger::Column,
     manager::Manager,
 };
-use crate::{error::Result, hooks::StatementKind};
+use crate::{config::ResetOnReturn, error::Result, hooks::StatementKind};
 
 /// The most that cleaning up one connection may take before it is closed instead.
 const CLEAN_UP_LIMIT: Duration = Duration::from_secs(5);
@@ -74,9 +74,11 @@ impl Drop for PooledConnection {
 
 fn disposal(connection: &Connection) -> Disposal {
     let state = connection.state;
-    if state.broken || state.session_changed || state.wire == Wire::InFlight {
+    let full = connection.reset_on_return == ResetOnReturn::Full;
+    let dirty = state.session_changed && !full;
+    if state.broken || dirty || state.wire == Wire::InFlight {
         Disposal::Close
-    } else if state.in_transaction || state.wire == Wire::Undrained {
+    } else if state.in_transaction || state.wire == Wire::Undrained || full {
         Disposal::CleanUp
     } else {
         Disposal::Nothing
@@ -94,19 +96,27 @@ fn put_back(mut object: Object<Manager>) {
 async fn clean_up(mut object: Object<Manager>) {
     let cleaned = timeout(CLEAN_UP_LIMIT, async {
         object.settle().await?;
-        if object.is_in_transaction() { object.rollback().await } else { Ok(()) }
+        if object.is_in_transaction() {
+            object.rollback().await?;
+        }
+        if object.reset_on_return == ResetOnReturn::Full { object.reset().await } else { Ok(true) }
     })
     .await;
     match cleaned {
-        Ok(Ok(())) => put_back(object),
-        // The rollback that was cut off is still in flight.
-        Ok(Err(_)) | Err(_) => close(object).await,
+        Ok(Ok(true)) => put_back(object),
+        // A rollback that was cut off is still in flight.
+        Ok(Ok(false) | Err(_)) | Err(_) => close(object).await,
     }
 }
 
 /// The object, and with it the permit, is given up only when the connection is closed: never more are open than may be.
 async fn close(mut object: Object<Manager>) {
-    object.close().await;
+    if let Some(kill) = object.close().await
+        && let Some(pool) = Object::pool(&object)
+    {
+        // The server may not notice for long that nobody waits for its answer, and hold locks meanwhile.
+        let _ = timeout(CLEAN_UP_LIMIT, pool.manager().driver.run_once(kill)).await;
+    }
     drop(Object::take(object));
 }
 

@@ -11,12 +11,20 @@ use std::{
 use deadpool::managed::{self, PoolError, QueueMode};
 use futures_util::future::join_all;
 use sea_orm::{DatabaseConnection, DbBackend};
-use tokio::{sync::OnceCell, time::timeout_at};
+use tokio::{
+    sync::OnceCell,
+    time::{sleep_until, timeout_at},
+};
 
-use super::{PoolStatus, ledger::Ledger, manager::Manager, release::PooledConnection};
+use super::{
+    PoolStatus,
+    ledger::Ledger,
+    manager::{Manager, OpenFailure},
+    release::PooledConnection,
+};
 use crate::{
     backend::{self, Capabilities, Driver, RawConnection, TransactionOptions},
-    config::DatabaseConfig,
+    config::{DatabaseConfig, PoolOrder},
     error::{Error, PoolTimeout, Result},
 };
 
@@ -25,6 +33,13 @@ use crate::{
 pub(crate) struct Pool {
     queue: managed::Pool<Manager>,
     shared: Arc<Shared>,
+}
+
+/// Whether opening a connection is tried again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Retries {
+    None,
+    UntilDeadline,
 }
 
 struct Shared {
@@ -50,12 +65,16 @@ impl Pool {
         };
         let queue = managed::Pool::builder(manager)
             .max_size(settings.max_connections())
-            .queue_mode(QueueMode::Lifo)
+            .queue_mode(match settings.pool_order {
+                PoolOrder::Lifo => QueueMode::Lifo,
+                PoolOrder::Fifo => QueueMode::Fifo,
+            })
             .build()
             .map_err(|error| Error::unsupported(error.to_string()))?;
         let pool = Self { queue, shared: Arc::new(Shared { anchor: Mutex::new(None), sea_orm: OnceCell::new() }) };
         pool.anchor().await?;
-        pool.acquire().await?.check().await?;
+        // At the start a server that is not there is a mistake rather than a restart.
+        pool.acquire_with(Retries::None).await?.check().await?;
         Ok(pool)
     }
 
@@ -77,6 +96,11 @@ impl Pool {
     ///
     /// Dropping the future gives up the place in the queue; nothing else is lost.
     pub(crate) async fn acquire(&self) -> Result<PooledConnection> {
+        self.acquire_with(Retries::UntilDeadline).await
+    }
+
+    async fn acquire_with(&self, retries: Retries) -> Result<PooledConnection> {
+        let started = Instant::now();
         let mut get = pin!(self.queue.get());
         // Most of the time a connection is there, and no timer is needed.
         let first = poll_fn(|context| {
@@ -86,12 +110,12 @@ impl Pool {
             })
         })
         .await;
+        let deadline = started + self.manager().config.pool_timeout;
         let got = match first {
             Some(got) => got,
             None => {
-                let started = Instant::now();
                 let _pending = self.manager().ledger.pending();
-                match timeout_at((started + self.manager().config.pool_timeout).into(), get).await {
+                match timeout_at(deadline.into(), get).await {
                     Ok(got) => got,
                     Err(_) => return Err(self.timed_out(started.elapsed())),
                 }
@@ -99,11 +123,42 @@ impl Pool {
         };
         match got {
             Ok(object) => Ok(PooledConnection::new(object)),
-            Err(PoolError::Closed) => Err(Error::PoolClosed),
-            Err(PoolError::Backend(error)) => Err(error),
-            Err(PoolError::Timeout(_)) => Err(self.timed_out(Duration::ZERO)),
-            Err(error @ (PoolError::PostCreateHook(_) | PoolError::NoRuntimeSpecified)) => {
-                Err(Error::unsupported(error.to_string()))
+            Err(PoolError::Backend(OpenFailure { error, transient: true })) if retries == Retries::UntilDeadline => {
+                // A server that restarts is waited for.
+                Box::pin(self.acquire_again(started, deadline, error)).await
+            }
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Tries to open a connection again and again, at growing intervals, until the deadline.
+    async fn acquire_again(&self, started: Instant, deadline: Instant, mut last: Error) -> Result<PooledConnection> {
+        let _pending = self.manager().ledger.pending();
+        let mut pause = Duration::from_millis(20);
+        loop {
+            let jitter = u64::from(started.elapsed().subsec_nanos() % 1_000);
+            let next = Instant::now() + pause + pause.mul_f64(jitter as f64 / 2_000.0);
+            if next >= deadline {
+                return Err(last);
+            }
+            sleep_until(next.into()).await;
+            pause = (pause * 2).min(Duration::from_millis(500));
+            match timeout_at(deadline.into(), self.queue.get()).await {
+                Err(_) => return Err(self.timed_out(started.elapsed())),
+                Ok(Ok(object)) => return Ok(PooledConnection::new(object)),
+                Ok(Err(PoolError::Backend(OpenFailure { error, transient: true }))) => last = error,
+                Ok(Err(error)) => return Err(self.failed(error)),
+            }
+        }
+    }
+
+    fn failed(&self, error: PoolError<OpenFailure>) -> Error {
+        match error {
+            PoolError::Closed => Error::PoolClosed,
+            PoolError::Backend(OpenFailure { error, .. }) => error,
+            PoolError::Timeout(_) => self.timed_out(Duration::ZERO),
+            PoolError::PostCreateHook(_) | PoolError::NoRuntimeSpecified => {
+                Error::unsupported("a pool without a runtime")
             }
         }
     }

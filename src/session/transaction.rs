@@ -1,5 +1,7 @@
 //! Beginning and ending transactions and savepoints.
 
+use sea_orm::AccessMode;
+
 use super::{
     Session,
     core::{Abort, Scope, next_id},
@@ -48,7 +50,8 @@ impl Session {
         let begun = if depth == 0 {
             let sql = self.core.pool.begin_sql(&options)?;
             // Dropped here, the connection is closed: nobody gets it with the transaction open.
-            lease.connection()?.begin(sql, id).await
+            let read_only = options.access == Some(AccessMode::ReadOnly);
+            lease.connection()?.begin(sql, id, read_only).await
         } else {
             let sql = format!("SAVEPOINT {}", savepoint(depth));
             lease.connection()?.savepoint(StatementKind::Savepoint, sql).await
