@@ -8,7 +8,7 @@ use super::{PoolOrder, PrePing, ResetOnReturn};
 use crate::error::{Error, Result};
 
 /// Every setting that a file may hold. In the environment their names are upper case behind `DB_`.
-const SETTINGS: [&str; 21] = [
+const SETTINGS: [&str; 22] = [
     "url",
     "type",
     "host",
@@ -23,6 +23,7 @@ const SETTINGS: [&str; 21] = [
     "pool_pre_ping",
     "pool_order",
     "reset_on_return",
+    "idle_timeout",
     "connect_timeout",
     "after_connect",
     "leak_threshold",

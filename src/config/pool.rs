@@ -81,6 +81,9 @@ pub struct PoolConfig {
     pub pool_order: PoolOrder,
     /// What happens to a connection that comes back. Default: an open transaction is rolled back.
     pub reset_on_return: ResetOnReturn,
+    /// An idle connection that nobody used for so long is closed. Default: none is.
+    #[serde(with = "seconds::option")]
+    pub idle_timeout: Option<Duration>,
     /// The most that opening one connection may take. Default 10 s.
     #[serde(with = "seconds")]
     pub connect_timeout: Duration,
@@ -105,6 +108,7 @@ impl Default for PoolConfig {
             pool_pre_ping: PrePing::IfIdleFor(Duration::from_millis(500)),
             pool_order: PoolOrder::default(),
             reset_on_return: ResetOnReturn::default(),
+            idle_timeout: None,
             connect_timeout: Duration::from_secs(10),
             after_connect: Vec::new(),
             leak_threshold: None,
@@ -168,6 +172,13 @@ impl PoolConfig {
         self
     }
 
+    /// Sets [`idle_timeout`](Self::idle_timeout).
+    #[must_use]
+    pub fn idle_timeout(mut self, limit: Option<Duration>) -> Self {
+        self.idle_timeout = limit;
+        self
+    }
+
     /// Sets [`connect_timeout`](Self::connect_timeout).
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
@@ -224,6 +235,7 @@ impl PoolConfig {
             pool_pre_ping,
             pool_order: _,
             reset_on_return: _,
+            idle_timeout,
             connect_timeout,
             after_connect: _,
             leak_threshold,
@@ -244,6 +256,7 @@ impl PoolConfig {
             ("pool_timeout", Some(*pool_timeout)),
             ("pool_recycle", Some(*pool_recycle)),
             ("connect_timeout", Some(*connect_timeout)),
+            ("idle_timeout", *idle_timeout),
             ("leak_threshold", *leak_threshold),
             ("pool_pre_ping", idle.map(|idle| idle.max(Duration::from_nanos(1)))),
         ] {

@@ -1,6 +1,7 @@
 //! One connection and its known state. The one place that every statement passes.
 
 use std::{
+    panic::Location,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,6 +12,7 @@ use tokio::time::timeout;
 
 use super::{
     ledger::{Column, Entry},
+    loan::Loan,
     manager::Manager,
 };
 use crate::{
@@ -53,6 +55,7 @@ pub(crate) struct Connection {
     pub(super) entry: Entry,
     hooks: Hooks,
     pub(super) reset_on_return: ResetOnReturn,
+    loan: Arc<Loan>,
     origin: Origin,
     opened: Instant,
     /// When it is too old to be handed out again.
@@ -81,6 +84,7 @@ impl Connection {
             entry,
             hooks: manager.hooks.clone(),
             reset_on_return: manager.config.reset_on_return,
+            loan: manager.ledger.loans.register(),
             origin,
             opened: now,
             expires: now + manager.lifetime(),
@@ -94,8 +98,13 @@ impl Connection {
     }
 
     /// Whose statements follow, and how long they waited for the connection.
-    pub(crate) fn borrowed_by(&mut self, session: u64, wait: Duration) {
+    pub(crate) fn borrowed_by(&mut self, session: u64, location: &'static Location<'static>, wait: Duration) {
+        self.loan.begin(location);
         self.origin = Origin { session: Some(session), transaction: None, wait };
+    }
+
+    pub(super) fn came_back(&mut self) {
+        self.loan.end();
     }
 
     /// Nothing is on the wire and the other side is there.

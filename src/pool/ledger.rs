@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::PoolStatus;
+use super::{PoolStatus, loan::Loans};
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,7 @@ pub(super) struct Ledger {
     pool_size: usize,
     max_overflow: usize,
     born: Instant,
+    pub(super) loans: Loans,
     /// Nanoseconds after `born`; what was opened before is not handed out any more.
     valid_since: AtomicU64,
 }
@@ -71,6 +72,7 @@ impl Ledger {
             pool_size,
             max_overflow,
             born: Instant::now(),
+            loans: Loans::default(),
             valid_since: AtomicU64::new(0),
         })
     }

@@ -2,11 +2,16 @@
 
 mod connection;
 mod ledger;
+mod loan;
 mod manager;
+mod reaper;
 mod release;
 mod shared;
+mod shutdown;
 mod status;
 
+pub use loan::Holder;
+pub use shutdown::ShutdownReport;
 pub use status::PoolStatus;
 
 pub(crate) use release::PooledConnection;

@@ -63,7 +63,8 @@ enum Disposal {
 
 impl Drop for PooledConnection {
     fn drop(&mut self) {
-        let Some(object) = self.0.take() else { return };
+        let Some(mut object) = self.0.take() else { return };
+        object.came_back();
         match disposal(&object) {
             Disposal::Nothing => put_back(object),
             Disposal::CleanUp => spawn(object, clean_up),

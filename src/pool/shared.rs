@@ -9,17 +9,18 @@ use std::{
 };
 
 use deadpool::managed::{self, PoolError, QueueMode};
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use sea_orm::{DatabaseConnection, DbBackend};
 use tokio::{
     sync::OnceCell,
-    time::{sleep_until, timeout_at},
+    time::{sleep_until, timeout, timeout_at},
 };
 
 use super::{
-    PoolStatus,
+    Holder, PoolStatus, ShutdownReport,
     ledger::Ledger,
     manager::{Manager, OpenFailure},
+    reaper::reap,
     release::PooledConnection,
 };
 use crate::{
@@ -72,6 +73,7 @@ impl Pool {
             .build()
             .map_err(|error| Error::unsupported(error.to_string()))?;
         let pool = Self { queue, shared: Arc::new(Shared { anchor: Mutex::new(None), sea_orm: OnceCell::new() }) };
+        tokio::spawn(reap(pool.queue.weak(), pool.manager().ledger.clone(), settings.clone()));
         pool.anchor().await?;
         // At the start a server that is not there is a mistake rather than a restart.
         pool.acquire_with(Retries::None).await?.check().await?;
@@ -227,6 +229,34 @@ impl Pool {
         if let Some(anchor) = anchor {
             let _ = anchor.close().await;
         }
+    }
+
+    /// As [`close`](Self::close), but waits no longer than `limit` and reports what is still out then.
+    pub(crate) async fn close_within(&self, limit: Duration) -> ShutdownReport {
+        let started = Instant::now();
+        let closed = timeout(limit, self.close()).await;
+        let held = if closed.is_ok() { Vec::new() } else { self.holders() };
+        ShutdownReport { held, elapsed: started.elapsed() }
+    }
+
+    /// Refuses new checkouts and drops what is idle, without waiting for anything.
+    pub(crate) fn reset(&self) {
+        self.manager().ledger.close();
+        self.queue.close();
+        drop(self.shared.anchor.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// The connections that are out, the longest first.
+    pub(crate) fn holders(&self) -> Vec<Holder> {
+        self.manager().ledger.loans.holders()
+    }
+
+    /// Opens connections until there are so many, at most `pool_size`.
+    pub(crate) async fn warm_up(&self, connections: usize) -> Result<usize> {
+        let wanted = connections.min(self.manager().config.pool_size as usize);
+        // Held until all are open: else the first would serve every one.
+        let opened = try_join_all((0..wanted).map(|_| self.acquire())).await?;
+        Ok(opened.len())
     }
 
     fn manager(&self) -> &Manager {

@@ -2,6 +2,7 @@
 
 use std::{
     mem,
+    panic::Location,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -27,6 +28,8 @@ pub(super) fn next_id() -> u64 {
 pub(super) struct Core {
     pub(super) pool: Pool,
     pub(super) id: u64,
+    /// Where the session was made.
+    pub(super) location: &'static Location<'static>,
     state: Mutex<State>,
 }
 
@@ -166,7 +169,7 @@ impl State {
 }
 
 impl Core {
-    pub(super) fn new(pool: Pool) -> Arc<Self> {
+    pub(super) fn new(pool: Pool, location: &'static Location<'static>) -> Arc<Self> {
         let state = State {
             slot: Slot::Empty,
             scopes: Vec::new(),
@@ -177,7 +180,7 @@ impl Core {
             flush_mode: FlushMode::default(),
             queue: Queue::default(),
         };
-        Arc::new(Self { pool, id: next_id(), state: Mutex::new(state) })
+        Arc::new(Self { pool, id: next_id(), location, state: Mutex::new(state) })
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

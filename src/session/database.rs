@@ -1,6 +1,6 @@
 //! A database and its pool.
 
-use std::fmt;
+use std::{fmt, panic::Location, time::Duration};
 
 use futures_util::future::BoxFuture;
 use sea_orm::{
@@ -13,7 +13,7 @@ use crate::{
     backend::Capabilities,
     config::DatabaseConfig,
     error::{Error, Result},
-    pool::{Pool, PoolStatus},
+    pool::{Holder, Pool, PoolStatus, ShutdownReport},
 };
 
 /// A database and its pool of connections. Clones share the pool.
@@ -56,8 +56,9 @@ impl Database {
 
     /// A new session. It takes its connection at its first statement.
     #[must_use]
+    #[track_caller]
     pub fn session(&self) -> Session {
-        Session::new(self.pool.clone())
+        Session::new(self.pool.clone(), Location::caller())
     }
 
     /// Begins a transaction on a session of its own.
@@ -134,6 +135,45 @@ impl Database {
     /// Dropping the future stops the waiting, not the closing.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+
+    /// Refuses new checkouts at once, and waits until all connections have come back and are closed, but no longer than
+    /// `limit`. What is still out then is reported, with where it was taken, and closed when it comes back.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the waiting, not the closing.
+    pub async fn close_within(&self, limit: Duration) -> ShutdownReport {
+        let report = self.pool.close_within(limit).await;
+        if !report.is_complete() {
+            tracing::warn!(target: "sea_dao::pool", "{report}");
+        }
+        report
+    }
+
+    /// Drops the pool without waiting for anything: for a process that goes on with a new runtime, to which the old
+    /// connections do not belong.
+    pub fn reset(&self) {
+        self.pool.reset();
+    }
+
+    /// The connections that are out, with where they were taken, the longest first.
+    #[must_use]
+    pub fn holders(&self) -> Vec<Holder> {
+        self.pool.holders()
+    }
+
+    /// Opens connections until so many are open, at most `pool_size`, and gives their number.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Connect`], [`Error::PoolTimeout`], [`Error::PoolClosed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Connections that were opened stay in the pool.
+    pub async fn warm_up(&self, connections: usize) -> Result<usize> {
+        self.pool.warm_up(connections).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! The handle of a session.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, panic::Location, sync::Arc};
 
 use sea_orm::DbBackend;
 
@@ -61,8 +61,8 @@ pub struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(pool: Pool) -> Self {
-        Self { core: Core::new(pool), scope: None, ends_scope: false, ends_session: true, autoflush: true }
+    pub(crate) fn new(pool: Pool, location: &'static Location<'static>) -> Self {
+        Self { core: Core::new(pool, location), scope: None, ends_scope: false, ends_session: true, autoflush: true }
     }
 
     /// Another handle of the same session and transaction, which ends neither.

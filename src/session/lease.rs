@@ -73,7 +73,7 @@ impl Lease {
         if lease.connection.is_none() {
             let started = Instant::now();
             let mut connection = core.pool.acquire().await?;
-            connection.borrowed_by(core.id, started.elapsed());
+            connection.borrowed_by(core.id, core.location, started.elapsed());
             lease.connection = Some(connection);
         }
         if purpose == Purpose::Statement {

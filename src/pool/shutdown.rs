@@ -1,0 +1,33 @@
+//! What a close with a deadline left behind.
+
+use std::{fmt, time::Duration};
+
+use super::Holder;
+
+/// How a close went.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// The connections that were still out at the deadline, the longest first. Each is closed when it comes back.
+    pub held: Vec<Holder>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl ShutdownReport {
+    /// Every connection was closed in time.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.held.is_empty()
+    }
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_complete() {
+            return write!(f, "closed in {:.1?}", self.elapsed);
+        }
+        write!(f, "gave up after {:.1?}; still held:", self.elapsed)?;
+        self.held.iter().try_for_each(|holder| write!(f, "\n  {holder}"))
+    }
+}
