@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Database, Executor, IntoArguments, da
 use super::{
     Capabilities,
     driver::{Driver, RawConnection, TransactionOptions},
+    signature::Signatures,
 };
 use crate::error::Result;
 
@@ -21,6 +22,8 @@ pub(super) trait Backend: Database + HasStatementCache {
     const CAPABILITIES: Capabilities;
     /// Stopping after the first row leaves nothing of the answer behind.
     const STOPS_AFTER_FIRST_ROW: bool;
+    /// A prepared statement is bound to the types of its first values.
+    const TYPED_STATEMENTS: bool;
 
     /// Asks for the SQL by which another connection ends this one; `None` where there is no server.
     const KILL_SQL: Option<&'static str>;
@@ -36,13 +39,19 @@ pub(super) trait Backend: Database + HasStatementCache {
 struct SqlxConnection<B: Database> {
     inner: B::Connection,
     kill_sql: Option<Arc<str>>,
+    signatures: Signatures,
 }
 
-fn statement<B: Database>(sql: Arc<str>, values: Option<Values>) -> sqlx::query::Query<'static, B, SqlxValues>
+type Query<B> = sqlx::query::Query<'static, B, SqlxValues>;
+
+impl<B: Backend> SqlxConnection<B>
 where
     SqlxValues: IntoArguments<B>,
 {
-    sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values.unwrap_or(Values(Vec::new()))))
+    fn statement(&mut self, sql: Arc<str>, values: Option<Values>) -> Query<B> {
+        let sql = if B::TYPED_STATEMENTS { self.signatures.text_for(sql, values.as_ref()) } else { sql };
+        sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values.unwrap_or(Values(Vec::new()))))
+    }
 }
 
 impl<B: Backend> RawConnection for SqlxConnection<B>
@@ -53,18 +62,16 @@ where
     ExecResult: From<B::QueryResult>,
 {
     fn query_all(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxFuture<'_, sqlx::Result<Vec<QueryResult>>> {
-        self.inner.fetch(statement::<B>(sql, values)).map_ok(QueryResult::from).try_collect().boxed()
+        let statement = self.statement(sql, values);
+        self.inner.fetch(statement).map_ok(QueryResult::from).try_collect().boxed()
     }
 
     fn query_one(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxFuture<'_, sqlx::Result<Option<QueryResult>>> {
+        let statement = self.statement(sql, values);
         if B::STOPS_AFTER_FIRST_ROW {
-            return self
-                .inner
-                .fetch_optional(statement::<B>(sql, values))
-                .map_ok(|row| row.map(QueryResult::from))
-                .boxed();
+            return self.inner.fetch_optional(statement).map_ok(|row| row.map(QueryResult::from)).boxed();
         }
-        let mut rows = self.inner.fetch(statement::<B>(sql, values));
+        let mut rows = self.inner.fetch(statement);
         async move {
             let mut first = None;
             while let Some(row) = rows.try_next().await? {
@@ -76,7 +83,8 @@ where
     }
 
     fn execute(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxFuture<'_, sqlx::Result<ExecResult>> {
-        self.inner.execute(statement::<B>(sql, values)).map_ok(ExecResult::from).boxed()
+        let statement = self.statement(sql, values);
+        self.inner.execute(statement).map_ok(ExecResult::from).boxed()
     }
 
     fn execute_unprepared(&mut self, sql: Arc<str>) -> BoxFuture<'_, sqlx::Result<ExecResult>> {
@@ -84,7 +92,8 @@ where
     }
 
     fn stream(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxStream<'_, sqlx::Result<QueryResult>> {
-        self.inner.fetch(statement::<B>(sql, values)).map_ok(QueryResult::from).boxed()
+        let statement = self.statement(sql, values);
+        self.inner.fetch(statement).map_ok(QueryResult::from).boxed()
     }
 
     fn ping(&mut self) -> BoxFuture<'_, sqlx::Result<()>> {
@@ -164,7 +173,8 @@ where
                     row.try_get_by_index::<String>(0).ok().map(Arc::from)
                 }
             };
-            Ok(Box::new(SqlxConnection::<B> { inner, kill_sql }) as Box<dyn RawConnection>)
+            Ok(Box::new(SqlxConnection::<B> { inner, kill_sql, signatures: Signatures::default() })
+                as Box<dyn RawConnection>)
         }
         .boxed()
     }

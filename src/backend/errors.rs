@@ -63,7 +63,7 @@ pub(crate) fn is_transient_connect_failure(error: &sqlx::Error) -> bool {
 fn classify(error: &dyn sqlx::error::DatabaseError) -> (ErrorClass, Effect) {
     #[cfg(feature = "postgres")]
     if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
-        return super::postgres::classify(error.code());
+        return super::postgres::classify(error);
     }
     #[cfg(feature = "mysql")]
     if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {

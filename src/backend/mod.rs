@@ -14,6 +14,8 @@ mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod script;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod signature;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use sea_orm::{DatabaseConnection, DbBackend};
 use sqlx::{
     ConnectOptions as _, Postgres,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions, PgSeverity},
 };
 
 use super::{
@@ -35,6 +35,7 @@ impl Backend for Postgres {
         server: true,
     };
     const STOPS_AFTER_FIRST_ROW: bool = false;
+    const TYPED_STATEMENTS: bool = true;
     // The start tells the backend from a later one with the same number.
     const KILL_SQL: Option<&'static str> = Some(
         "SELECT format('SELECT pg_terminate_backend(pid) FROM pg_stat_get_activity(%s) WHERE backend_start = %L', \
@@ -63,8 +64,12 @@ impl Backend for Postgres {
 }
 
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
-pub(super) fn classify(code: &str) -> (ErrorClass, Effect) {
-    let class = match code {
+pub(super) fn classify(error: &PgDatabaseError) -> (ErrorClass, Effect) {
+    if matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic) {
+        // The server ends the connection with it, whatever the reason.
+        return (ErrorClass::Disconnect, Effect::EndsTransaction);
+    }
+    let class = match error.code() {
         "23505" | "23P01" => ErrorClass::UniqueViolation,
         "23503" => ErrorClass::ForeignKeyViolation,
         "23502" => ErrorClass::NotNullViolation,
@@ -75,7 +80,8 @@ pub(super) fn classify(code: &str) -> (ErrorClass, Effect) {
         "57014" => ErrorClass::StatementCancelled,
         "25006" => ErrorClass::ReadOnly,
         "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => ErrorClass::Disconnect,
-        code if code.starts_with("08") => ErrorClass::Disconnect,
+        // A protocol violation (08P01) may be a value that does not fit its type; the connection survives that.
+        code if code.starts_with("08") && code != "08P01" => ErrorClass::Disconnect,
         _ => ErrorClass::Other,
     };
     (class, Effect::AbortsScope)

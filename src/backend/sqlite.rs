@@ -65,6 +65,7 @@ impl Backend for Sqlite {
         server: false,
     };
     const STOPS_AFTER_FIRST_ROW: bool = true;
+    const TYPED_STATEMENTS: bool = false;
     const KILL_SQL: Option<&'static str> = None;
     const RESET_SQL: Option<&'static str> = None;
 

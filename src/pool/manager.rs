@@ -38,12 +38,12 @@ pub(super) struct OpenFailure {
 }
 
 impl Manager {
-    async fn open(&self) -> Result<Connection, OpenFailure> {
+    async fn open(&self) -> Result<Box<Connection>, OpenFailure> {
         let entry = self.ledger.enter(Column::Connecting);
         let opened = timeout(self.config.connect_timeout, self.driver.connect()).await;
         let (source, transient) = match opened {
             Ok(Ok(raw)) => {
-                let mut connection = Connection::new(raw, entry, self);
+                let mut connection = Box::new(Connection::new(raw, entry, self));
                 connection.entry.move_to(Column::CheckedOut);
                 self.set_up(&mut connection).await?;
                 self.remember(None);
@@ -100,15 +100,16 @@ impl Manager {
 }
 
 impl managed::Manager for Manager {
-    type Type = Connection;
+    // Boxed: it is moved with every statement.
+    type Type = Box<Connection>;
     type Error = OpenFailure;
 
-    async fn create(&self) -> Result<Connection, OpenFailure> {
+    async fn create(&self) -> Result<Box<Connection>, OpenFailure> {
         // Opening is rare and its future large: keep it out of the future of every acquire.
         Box::pin(self.open()).await
     }
 
-    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<OpenFailure> {
+    async fn recycle(&self, connection: &mut Box<Connection>, _: &Metrics) -> RecycleResult<OpenFailure> {
         // From here on it is the caller's; dropped in between, its entry goes with it.
         connection.entry.move_to(Column::CheckedOut);
         if !connection.is_clean() {

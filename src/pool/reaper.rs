@@ -29,7 +29,7 @@ pub(super) async fn reap(pool: WeakPool<Manager>, ledger: Arc<Ledger>, config: P
             !connection.is_outdated() && !idle_too_long
         });
         drop(pool);
-        join_all(outdated.removed.into_iter().map(async |mut connection| connection.close().await)).await;
+        join_all(outdated.removed.into_iter().map(|mut connection| async move { connection.close().await })).await;
     }
 }
 

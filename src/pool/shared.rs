@@ -219,7 +219,7 @@ impl Pool {
         // Taken out first: what the queue itself drops is cut off without a goodbye.
         let idle = self.queue.retain(|_, _| false).removed;
         self.queue.close();
-        join_all(idle.into_iter().map(async |mut connection| connection.close().await)).await;
+        join_all(idle.into_iter().map(|mut connection| async move { connection.close().await })).await;
         self.manager().ledger.emptied().await;
         if let Some(connection) = self.shared.sea_orm.get() {
             // A pool that is closed already is as good.
