@@ -47,6 +47,10 @@ pub enum Error {
     #[error(transparent)]
     PoolTimeout(Box<PoolTimeout>),
 
+    /// The process has no database yet, or none any more.
+    #[error("there is no global database; call sea_dao::global::init first")]
+    NotInitialized,
+
     /// The pool has been closed.
     #[error("the pool is closed")]
     PoolClosed,

@@ -44,6 +44,7 @@ mod convention;
 mod dao;
 pub mod error;
 pub mod hooks;
+pub mod lifecycle;
 pub mod pool;
 pub mod prelude;
 pub mod query;
@@ -55,6 +56,7 @@ pub use config::{DatabaseConfig, PoolConfig};
 pub use convention::Conventions;
 pub use dao::BaseDao;
 pub use error::{Error, Result};
+pub use session::global;
 pub use session::{Database, FlushMode, Session, SessionProvider, execute_transaction};
 
 /// The examples in the README compile.

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Each layer with those that it may use. `convention` and `error` are leaves.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("error", &[]),
     ("convention", &[]),
     ("hooks", &["error"]),
@@ -15,6 +15,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("backend", &["error", "hooks", "config"]),
     ("pool", &["error", "hooks", "config", "backend"]),
     ("session", &["error", "hooks", "config", "backend", "pool"]),
+    ("lifecycle", &["session"]),
     ("query", &["error", "backend", "session", "convention"]),
     ("dao", &["error", "backend", "session", "convention", "query"]),
 ];

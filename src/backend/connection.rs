@@ -25,6 +25,8 @@ pub(super) trait Backend: Database + HasStatementCache {
     /// A prepared statement is bound to the types of its first values.
     const TYPED_STATEMENTS: bool;
 
+    /// Asks for the server's version as a text and, as a BIGINT, whether it takes no writes.
+    const HEALTH_SQL: &'static str;
     /// Asks for the SQL by which another connection ends this one; `None` where there is no server.
     const KILL_SQL: Option<&'static str>;
     /// Takes everything from the session that was set in it.
@@ -190,6 +192,10 @@ where
 
     fn begin_sql(&self, options: &TransactionOptions) -> Result<Arc<str>> {
         B::begin_sql(options)
+    }
+
+    fn health_sql(&self) -> &'static str {
+        B::HEALTH_SQL
     }
 
     fn needs_anchor(&self) -> bool {

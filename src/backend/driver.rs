@@ -55,6 +55,8 @@ pub(crate) trait Driver: Send + Sync {
     ///
     /// [`Error::Unsupported`] for an option that the database does not know.
     fn begin_sql(&self, options: &TransactionOptions) -> Result<Arc<str>>;
+    /// Asks for the server's version as a text and, as a BIGINT, whether it takes no writes.
+    fn health_sql(&self) -> &'static str;
     /// The database whose data live only as long as some connection to it is open.
     fn needs_anchor(&self) -> bool;
     /// A connection of SeaORM's own to the same database, opened at its first use.

@@ -36,6 +36,8 @@ impl Backend for Postgres {
     };
     const STOPS_AFTER_FIRST_ROW: bool = false;
     const TYPED_STATEMENTS: bool = true;
+    const HEALTH_SQL: &'static str = "SELECT current_setting('server_version'), \
+         (pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean)::int::bigint";
     // The start tells the backend from a later one with the same number.
     const KILL_SQL: Option<&'static str> = Some(
         "SELECT format('SELECT pg_terminate_backend(pid) FROM pg_stat_get_activity(%s) WHERE backend_start = %L', \

@@ -195,6 +195,11 @@ impl Pool {
         self.driver().begin_sql(options)
     }
 
+    /// Asks for the server's version and, as a number, whether it takes no writes.
+    pub(crate) fn health_sql(&self) -> &'static str {
+        self.driver().health_sql()
+    }
+
     pub(crate) fn target(&self) -> &str {
         &self.manager().target
     }

@@ -50,6 +50,10 @@ impl Database {
         DatabaseConfig::new(url).connect().await
     }
 
+    pub(super) fn health_sql(&self) -> &'static str {
+        self.pool.health_sql()
+    }
+
     async fn connect_with(config: &DatabaseConfig) -> Result<Self> {
         Ok(Self { pool: Pool::connect(config).await? })
     }

@@ -3,7 +3,9 @@
 mod callback;
 mod core;
 mod database;
+pub mod global;
 mod handle;
+mod health;
 mod lease;
 mod provider;
 mod seaorm;
@@ -13,6 +15,7 @@ mod unit;
 pub use callback::{AsyncFunc, TransactionBuilder, execute_transaction};
 pub use database::Database;
 pub use handle::{FlushMode, Session};
+pub use health::Health;
 pub use provider::SessionProvider;
 pub use seaorm::RowStream;
 pub use unit::Pending;

@@ -28,6 +28,11 @@ impl Session {
         Lease::take(&self.core, self.scope, activity, Purpose::Statement).await
     }
 
+    /// Takes the session's connection now and not at the first statement.
+    pub(super) async fn take_connection(&self) -> Result<()> {
+        self.lease("a checkout").await.map(drop)
+    }
+
     pub(super) fn must_flush(&self) -> bool {
         if !self.autoflush {
             return false;

@@ -1,0 +1,84 @@
+//! One database for the whole process.
+//!
+//! ```
+//! use sea_dao::{DatabaseConfig, Error, global};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> sea_dao::Result<()> {
+//! assert!(matches!(global::get(), Err(Error::NotInitialized)));
+//!
+//! global::init(DatabaseConfig::new("sqlite::memory:")).await?;
+//! global::get()?.status();
+//!
+//! global::close().await;
+//! assert!(global::get().is_err());
+//! # Ok(())
+//! # }
+//! ```
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::Database;
+use crate::{
+    config::DatabaseConfig,
+    error::{Error, Result},
+};
+
+static DATABASE: Mutex<Option<Database>> = Mutex::new(None);
+/// Held while connecting, so that two that start together open one pool.
+static STARTING: AsyncMutex<()> = AsyncMutex::const_new(());
+
+fn slot() -> MutexGuard<'static, Option<Database>> {
+    DATABASE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Connects the process's database. When there is one already, it is given back and `config` is not looked at.
+///
+/// # Errors
+///
+/// Those of [`DatabaseConfig::connect`]; the next call tries again.
+///
+/// # Cancel safety
+///
+/// Dropping the future leaves the process without a database.
+pub async fn init(config: DatabaseConfig) -> Result<Database> {
+    let _starting = STARTING.lock().await;
+    if let Some(database) = slot().clone() {
+        return Ok(database);
+    }
+    let database = config.connect().await?;
+    *slot() = Some(database.clone());
+    Ok(database)
+}
+
+/// The process's database.
+///
+/// # Errors
+///
+/// [`Error::NotInitialized`] before [`init`] and after [`close`] or [`reset`].
+pub fn get() -> Result<Database> {
+    slot().clone().ok_or(Error::NotInitialized)
+}
+
+/// Closes the process's database, as [`Database::close`]; [`init`] works again afterwards. Harmless without one.
+///
+/// # Cancel safety
+///
+/// Dropping the future stops the waiting, not the closing.
+pub async fn close() {
+    let database = slot().take();
+    if let Some(database) = database {
+        database.close().await;
+    }
+}
+
+/// Forgets the process's database without waiting for anything, as [`Database::reset`]: for a process that goes on with
+/// a new runtime, such as a worker that was forked.
+pub fn reset() {
+    let database = slot().take();
+    if let Some(database) = database {
+        database.reset();
+    }
+}
