@@ -14,6 +14,7 @@ use super::{
     ledger::{Column, Entry},
     loan::Loan,
     manager::Manager,
+    stats::CloseReason,
 };
 use crate::{
     backend::{Effect, Failure, RawConnection, SqlNature, check_script, check_statement, database_error},
@@ -54,8 +55,11 @@ pub(crate) struct Connection {
     pub(super) state: State,
     pub(super) entry: Entry,
     hooks: Hooks,
+    echo: bool,
     pub(super) reset_on_return: ResetOnReturn,
     loan: Arc<Loan>,
+    close_reason: Option<CloseReason>,
+    checked_out: Instant,
     origin: Origin,
     opened: Instant,
     /// When it is too old to be handed out again.
@@ -83,8 +87,11 @@ impl Connection {
             state,
             entry,
             hooks: manager.hooks.clone(),
+            echo: manager.config.echo_pool,
             reset_on_return: manager.config.reset_on_return,
             loan: manager.ledger.loans.register(),
+            close_reason: None,
+            checked_out: now,
             origin,
             opened: now,
             expires: now + manager.lifetime(),
@@ -92,19 +99,33 @@ impl Connection {
         }
     }
 
-    /// Too old, or opened before a failure that may have hit all connections.
-    pub(super) fn is_outdated(&self) -> bool {
-        self.expires <= Instant::now() || !self.entry.ledger().is_valid(self.opened)
+    /// Why it is not to be handed out again: it is too old, or was opened before a failure that may have hit all.
+    pub(super) fn outdated(&self) -> Option<CloseReason> {
+        if !self.entry.ledger().is_valid(self.opened) {
+            Some(CloseReason::Invalidated)
+        } else if self.expires <= Instant::now() {
+            Some(CloseReason::Expired)
+        } else {
+            None
+        }
+    }
+
+    /// Says why it is closed, for the counters.
+    pub(super) fn condemn(&mut self, reason: CloseReason) {
+        self.close_reason = Some(reason);
     }
 
     /// Whose statements follow, and how long they waited for the connection.
     pub(crate) fn borrowed_by(&mut self, session: u64, location: &'static Location<'static>, wait: Duration) {
         self.loan.begin(location);
+        self.entry.ledger().stats.waited(wait);
+        self.checked_out = Instant::now();
         self.origin = Origin { session: Some(session), transaction: None, wait };
     }
 
     pub(super) fn came_back(&mut self) {
         self.loan.end();
+        self.entry.ledger().stats.used(self.checked_out.elapsed());
     }
 
     /// Nothing is on the wire and the other side is there.
@@ -355,6 +376,17 @@ impl Drop for Connection {
     /// Reached with the connection still open when the pool drops an idle one, or the runtime is gone.
     fn drop(&mut self) {
         self.entry.move_to(Column::Closing);
+        let reason = self.close_reason.unwrap_or(match self.state {
+            State { broken: true, .. } => CloseReason::Broken,
+            State { wire: Wire::InFlight | Wire::Undrained, .. } => CloseReason::Cancelled,
+            State { session_changed: true, .. } => CloseReason::SessionChanged,
+            _ => CloseReason::Shutdown,
+        });
+        let age = self.opened.elapsed();
+        self.entry.ledger().stats.closed(reason);
+        if self.echo {
+            tracing::info!(target: "sea_dao::pool", %reason, ?age, "connection closed");
+        }
     }
 }
 

@@ -8,9 +8,9 @@ use std::{
     time::Instant,
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
-use super::{PoolStatus, loan::Loans};
+use super::{PoolStatus, loan::Loans, stats::Stats};
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,9 @@ pub(super) struct Ledger {
     max_overflow: usize,
     born: Instant,
     pub(super) loans: Loans,
+    pub(super) stats: Stats,
+    /// Nobody is handed a connection until it is over.
+    suspended: watch::Sender<bool>,
     /// Nanoseconds after `born`; what was opened before is not handed out any more.
     valid_since: AtomicU64,
 }
@@ -73,12 +76,15 @@ impl Ledger {
             max_overflow,
             born: Instant::now(),
             loans: Loans::default(),
+            stats: Stats::new(),
+            suspended: watch::Sender::new(false),
             valid_since: AtomicU64::new(0),
         })
     }
 
     /// What killed one connection may have killed all: none that is open now is handed out again.
     pub(super) fn invalidate(&self) {
+        self.stats.invalidated();
         self.valid_since.fetch_max(self.nanoseconds(Instant::now()), Ordering::Relaxed);
     }
 
@@ -97,6 +103,19 @@ impl Ledger {
     pub(super) fn enter(self: &Arc<Self>, column: Column) -> Entry {
         *self.lock().column(column) += 1;
         Entry { ledger: self.clone(), column }
+    }
+
+    pub(super) fn suspend(&self, suspended: bool) {
+        self.suspended.send_replace(suspended);
+    }
+
+    pub(super) fn is_suspended(&self) -> bool {
+        *self.suspended.borrow()
+    }
+
+    pub(super) async fn resumed(&self) {
+        // The sender lives as long as the ledger.
+        let _ = self.suspended.subscribe().wait_for(|suspended| !suspended).await;
     }
 
     /// A caller that waits, until the guard is dropped.

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::{
     connection::Connection,
     ledger::{Column, Ledger},
+    stats::CloseReason,
 };
 use crate::{
     backend::{Driver, is_transient_connect_failure},
@@ -47,6 +48,10 @@ impl Manager {
                 connection.entry.move_to(Column::CheckedOut);
                 self.set_up(&mut connection).await?;
                 self.remember(None);
+                self.ledger.stats.opened();
+                if self.config.echo_pool {
+                    tracing::info!(target: "sea_dao::pool", target = %self.target, "connection opened");
+                }
                 return Ok(connection);
             }
             Ok(Err(error)) => {
@@ -116,12 +121,16 @@ impl managed::Manager for Manager {
             // Its clean-up was cut short, as when a runtime ends under it.
             return Err(RecycleError::message("not clean"));
         }
-        if connection.is_outdated() {
+        if let Some(reason) = connection.outdated() {
+            connection.condemn(reason);
             Box::pin(connection.close()).await;
             return Err(RecycleError::message("outdated"));
         }
         if self.needs_ping(connection) {
             let alive = Box::pin(connection.ping()).await;
+            if alive.is_err() {
+                connection.condemn(CloseReason::Broken);
+            }
             alive.map_err(|error| RecycleError::Backend(OpenFailure { error, transient: true }))?;
         }
         Ok(())

@@ -8,10 +8,12 @@ mod reaper;
 mod release;
 mod shared;
 mod shutdown;
+mod stats;
 mod status;
 
 pub use loan::Holder;
 pub use shutdown::ShutdownReport;
+pub use stats::{CloseReason, Distribution, PoolCounters};
 pub use status::PoolStatus;
 
 pub(crate) use release::PooledConnection;

@@ -9,7 +9,7 @@ use deadpool::managed::WeakPool;
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use super::{ledger::Ledger, manager::Manager};
+use super::{ledger::Ledger, manager::Manager, stats::CloseReason};
 use crate::config::PoolConfig;
 
 /// Closes idle connections that are too old, and reports those that are out for too long. Holds no strong reference to
@@ -26,10 +26,14 @@ pub(super) async fn reap(pool: WeakPool<Manager>, ledger: Arc<Ledger>, config: P
         let outdated = pool.retain(|connection, _| {
             let idle_too_long =
                 config.idle_timeout.is_some_and(|limit| now.duration_since(connection.returned) >= limit);
-            !connection.is_outdated() && !idle_too_long
+            connection.outdated().is_none() && !idle_too_long
         });
         drop(pool);
-        join_all(outdated.removed.into_iter().map(|mut connection| async move { connection.close().await })).await;
+        let closing = outdated.removed.into_iter().map(|mut connection| async move {
+            connection.condemn(connection.outdated().unwrap_or(CloseReason::Idle));
+            connection.close().await
+        });
+        join_all(closing).await;
     }
 }
 

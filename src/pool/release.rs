@@ -12,6 +12,7 @@ use super::{
     connection::{Connection, Wire},
     ledger::Column,
     manager::Manager,
+    stats::CloseReason,
 };
 use crate::{config::ResetOnReturn, error::Result, hooks::StatementKind};
 
@@ -90,7 +91,11 @@ fn put_back(mut object: Object<Manager>) {
     object.returned = Instant::now();
     match object.entry.come_back() {
         Column::Idle => drop(object),
-        _ => spawn(object, close),
+        _ => {
+            let closed = Object::pool(&object).is_none_or(|pool| pool.is_closed());
+            object.condemn(if closed { CloseReason::Shutdown } else { CloseReason::Overflow });
+            spawn(object, close);
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    Holder, PoolStatus, ShutdownReport,
+    Holder, PoolCounters, PoolStatus, ShutdownReport,
     ledger::Ledger,
     manager::{Manager, OpenFailure},
     reaper::reap,
@@ -103,6 +103,12 @@ impl Pool {
 
     async fn acquire_with(&self, retries: Retries) -> Result<PooledConnection> {
         let started = Instant::now();
+        let deadline = started + self.manager().config.pool_timeout;
+        if self.manager().ledger.is_suspended() {
+            let _pending = self.manager().ledger.pending();
+            let resumed = timeout_at(deadline.into(), self.manager().ledger.resumed()).await;
+            resumed.map_err(|_| self.timed_out(started.elapsed()))?;
+        }
         let mut get = pin!(self.queue.get());
         // Most of the time a connection is there, and no timer is needed.
         let first = poll_fn(|context| {
@@ -112,7 +118,6 @@ impl Pool {
             })
         })
         .await;
-        let deadline = started + self.manager().config.pool_timeout;
         let got = match first {
             Some(got) => got,
             None => {
@@ -168,6 +173,7 @@ impl Pool {
     fn timed_out(&self, waited: Duration) -> Error {
         let status = self.status();
         let manager = self.manager();
+        manager.ledger.stats.timed_out();
         Error::PoolTimeout(Box::new(PoolTimeout {
             waited,
             size: status.size,
@@ -249,6 +255,19 @@ impl Pool {
         self.manager().ledger.close();
         self.queue.close();
         drop(self.shared.anchor.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Hands out no connection until [`resume`](Self::resume); who asks for one waits, within the timeout.
+    pub(crate) fn suspend(&self) {
+        self.manager().ledger.suspend(true);
+    }
+
+    pub(crate) fn resume(&self) {
+        self.manager().ledger.suspend(false);
+    }
+
+    pub(crate) fn counters(&self) -> PoolCounters {
+        self.manager().ledger.stats.counters()
     }
 
     /// The connections that are out, the longest first.

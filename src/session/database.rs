@@ -13,7 +13,7 @@ use crate::{
     backend::Capabilities,
     config::DatabaseConfig,
     error::{Error, Result},
-    pool::{Holder, Pool, PoolStatus, ShutdownReport},
+    pool::{Holder, Pool, PoolCounters, PoolStatus, ShutdownReport},
 };
 
 /// A database and its pool of connections. Clones share the pool.
@@ -159,6 +159,23 @@ impl Database {
     /// connections do not belong.
     pub fn reset(&self) {
         self.pool.reset();
+    }
+
+    /// Hands out no more connections until [`resume`](Self::resume): for a failover, or a change of the schema. Who asks
+    /// for one waits, within `pool_timeout`. What is out is not touched.
+    pub fn suspend(&self) {
+        self.pool.suspend();
+    }
+
+    /// Ends [`suspend`](Self::suspend). Harmless without one.
+    pub fn resume(&self) {
+        self.pool.resume();
+    }
+
+    /// What happened in the pool since it was opened.
+    #[must_use]
+    pub fn counters(&self) -> PoolCounters {
+        self.pool.counters()
     }
 
     /// The connections that are out, with where they were taken, the longest first.
