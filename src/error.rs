@@ -64,6 +64,13 @@ pub enum Error {
         source: DbErr,
     },
 
+    /// A statement took longer than `statement_timeout`. Its connection is closed; whether it took effect is not known.
+    #[error("no answer within statement_timeout = {limit:?}")]
+    StatementTimeout {
+        /// The limit.
+        limit: Duration,
+    },
+
     /// The transaction cannot go on; it can only be rolled back.
     ///
     /// Committing it returns this error too, even when the code inside the transaction ignored the failure.
@@ -268,7 +275,7 @@ impl Error {
     /// Waiting was given up: for a connection, for a lock, or by the server for the statement.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        matches!(self.root(), Self::PoolTimeout(_))
+        matches!(self.root(), Self::PoolTimeout(_) | Self::StatementTimeout { .. })
             || matches!(self.class(), Some(ErrorClass::LockTimeout | ErrorClass::StatementCancelled))
     }
 

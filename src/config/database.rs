@@ -112,6 +112,7 @@ impl DatabaseConfig {
         set(&mut pool.reset_on_return, layers.reset()?);
         set(&mut pool.idle_timeout, layers.seconds("idle_timeout")?.map(Some));
         set(&mut pool.connect_timeout, layers.seconds("connect_timeout")?);
+        set(&mut pool.statement_timeout, layers.seconds("statement_timeout")?.map(Some));
         set(&mut pool.after_connect, layers.texts("after_connect")?);
         set(&mut pool.leak_threshold, layers.seconds("leak_threshold")?.map(Some));
         set(&mut pool.echo, layers.flag("echo")?);

@@ -8,7 +8,7 @@ use super::{PoolOrder, PrePing, ResetOnReturn};
 use crate::error::{Error, Result};
 
 /// Every setting that a file may hold. In the environment their names are upper case behind `DB_`.
-const SETTINGS: [&str; 22] = [
+const SETTINGS: [&str; 23] = [
     "url",
     "type",
     "host",
@@ -25,6 +25,7 @@ const SETTINGS: [&str; 22] = [
     "reset_on_return",
     "idle_timeout",
     "connect_timeout",
+    "statement_timeout",
     "after_connect",
     "leak_threshold",
     "echo",

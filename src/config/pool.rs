@@ -87,6 +87,10 @@ pub struct PoolConfig {
     /// The most that opening one connection may take. Default 10 s.
     #[serde(with = "seconds")]
     pub connect_timeout: Duration,
+    /// The most that one statement may take, or the wait for the next row of a stream; the connection is closed when it
+    /// takes longer. Default: no limit.
+    #[serde(with = "seconds::option")]
+    pub statement_timeout: Option<Duration>,
     /// SQL that each new connection runs before its first use: `SET TIME ZONE 'UTC'`, `PRAGMA cache_size = -65536`.
     pub after_connect: Vec<String>,
     /// A connection that is out for longer is reported once, with where it was taken. Default: none is.
@@ -110,6 +114,7 @@ impl Default for PoolConfig {
             reset_on_return: ResetOnReturn::default(),
             idle_timeout: None,
             connect_timeout: Duration::from_secs(10),
+            statement_timeout: None,
             after_connect: Vec::new(),
             leak_threshold: None,
             echo: false,
@@ -207,6 +212,13 @@ impl PoolConfig {
         self
     }
 
+    /// Sets [`statement_timeout`](Self::statement_timeout).
+    #[must_use]
+    pub fn statement_timeout(mut self, limit: Option<Duration>) -> Self {
+        self.statement_timeout = limit;
+        self
+    }
+
     /// Adds SQL that each new connection runs before its first use.
     #[must_use]
     pub fn after_connect(mut self, sql: impl Into<String>) -> Self {
@@ -237,6 +249,7 @@ impl PoolConfig {
             reset_on_return: _,
             idle_timeout,
             connect_timeout,
+            statement_timeout,
             after_connect: _,
             leak_threshold,
             echo: _,
@@ -256,6 +269,7 @@ impl PoolConfig {
             ("pool_timeout", Some(*pool_timeout)),
             ("pool_recycle", Some(*pool_recycle)),
             ("connect_timeout", Some(*connect_timeout)),
+            ("statement_timeout", *statement_timeout),
             ("idle_timeout", *idle_timeout),
             ("leak_threshold", *leak_threshold),
             ("pool_pre_ping", idle.map(|idle| idle.max(Duration::from_nanos(1)))),

@@ -8,6 +8,7 @@ mod reaper;
 mod release;
 mod shared;
 mod shutdown;
+mod statements;
 mod stats;
 mod status;
 

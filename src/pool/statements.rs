@@ -1,0 +1,254 @@
+//! The one place that every statement passes.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{Stream, StreamExt};
+use sea_orm::{DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values};
+
+use tokio::time::{error::Elapsed, timeout};
+
+use super::connection::{Connection, Wire};
+use crate::{
+    backend::{Effect, Failure, RawConnection, SqlNature, check_script, check_statement, database_error},
+    config::ResetOnReturn,
+    error::{Error, ErrorClass, Result},
+    hooks::{Observation, StatementKind},
+};
+
+/// The rows of a streamed statement.
+type Rows<'c> = std::pin::Pin<Box<dyn Stream<Item = Result<QueryResult>> + Send + 'c>>;
+
+impl Connection {
+    /// # Cancel safety
+    ///
+    /// Dropped before its end, this and the methods below leave the connection unusable, and the pool closes it.
+    pub(crate) async fn query_all(&mut self, statement: Statement) -> Result<Vec<QueryResult>> {
+        let (sql, values) = self.admit(statement)?;
+        let flight = self.depart(StatementKind::Query, &sql, values.as_ref());
+        let limit = self.statement_timeout;
+        let result = bounded(limit, self.raw()?.query_all(sql, values)).await;
+        self.arrive(flight, result, true, |rows| rows.len() as u64)
+    }
+
+    pub(crate) async fn query_one(&mut self, statement: Statement) -> Result<Option<QueryResult>> {
+        let (sql, values) = self.admit(statement)?;
+        let flight = self.depart(StatementKind::Query, &sql, values.as_ref());
+        let limit = self.statement_timeout;
+        let result = bounded(limit, self.raw()?.query_one(sql, values)).await;
+        self.arrive(flight, result, true, |row| row.is_some().into())
+    }
+
+    pub(crate) async fn execute(&mut self, statement: Statement) -> Result<ExecResult> {
+        let (sql, values) = self.admit(statement)?;
+        let flight = self.depart(StatementKind::Execute, &sql, values.as_ref());
+        let limit = self.statement_timeout;
+        let result = bounded(limit, self.raw()?.execute(sql, values)).await;
+        self.arrive(flight, result, false, ExecResult::rows_affected)
+    }
+
+    pub(crate) async fn execute_unprepared(&mut self, sql: &str, backend: DbBackend) -> Result<ExecResult> {
+        self.note_nature(sql, check_script(sql, backend)?)?;
+        self.send(StatementKind::Script, sql.into()).await
+    }
+
+    /// Gives the rows one by one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped after its first row, the stream leaves the rest of the answer to [`settle`](Self::settle); dropped
+    /// before, it leaves the connection unusable.
+    pub(crate) fn stream(&mut self, statement: Statement) -> Rows<'_> {
+        Box::pin(async_stream::stream! {
+            let (sql, values) = match self.admit(statement) {
+                Ok(admitted) => admitted,
+                Err(error) => { yield Err(error); return; }
+            };
+            let flight = self.depart(StatementKind::Stream, &sql, values.as_ref());
+            let Self { raw, state, statement_timeout, .. } = &mut *self;
+            let Some(raw) = raw else { yield Err(closed()); return; };
+            let mut rows = raw.stream(sql, values);
+            let mut count = 0;
+            let mut end = Ok(Ok(()));
+            loop {
+                match bounded(*statement_timeout, rows.next()).await {
+                    Ok(None) => break,
+                    Ok(Some(Ok(row))) => {
+                        count += 1;
+                        state.wire = Wire::Undrained;
+                        yield Ok(row);
+                    }
+                    Ok(Some(Err(error))) => { end = Ok(Err(error)); break; }
+                    Err(elapsed) => { end = Err(elapsed); break; }
+                }
+            }
+            drop(rows);
+            if let Err(error) = self.arrive(flight, end, true, |()| count) {
+                yield Err(error);
+            }
+        })
+    }
+
+    /// Begins a transaction with `sql`.
+    pub(crate) async fn begin(&mut self, sql: Arc<str>, transaction: u64, read_only: bool) -> Result<()> {
+        self.state.read_only = read_only;
+        self.origin.transaction = Some(transaction);
+        // Until it is known to have failed, the transaction may be open.
+        self.state.in_transaction = true;
+        let result = self.send(StatementKind::Begin, sql).await;
+        if result.is_err() && self.is_usable() {
+            self.transaction_ended();
+        }
+        result.map(drop)
+    }
+
+    /// Commits. After an error the transaction may still be open.
+    pub(crate) async fn commit(&mut self) -> Result<()> {
+        self.send(StatementKind::Commit, "COMMIT".into()).await?;
+        self.transaction_ended();
+        Ok(())
+    }
+
+    pub(crate) async fn rollback(&mut self) -> Result<()> {
+        let result = self.send(StatementKind::Rollback, "ROLLBACK".into()).await;
+        match result {
+            Ok(_) => self.transaction_ended(),
+            // A transaction that cannot be ended must not reach anybody else.
+            Err(_) => self.state.broken = true,
+        }
+        result.map(drop)
+    }
+
+    /// Sends a savepoint statement.
+    pub(crate) async fn savepoint(&mut self, kind: StatementKind, sql: String) -> Result<()> {
+        self.send(kind, sql.into()).await.map(drop)
+    }
+
+    /// Makes sure that the other side is there and in step.
+    pub(crate) async fn ping(&mut self) -> Result<()> {
+        let flight = self.depart(StatementKind::Ping, &"".into(), None);
+        let limit = self.statement_timeout;
+        let result = bounded(limit, self.raw()?.ping()).await;
+        let result = self.arrive(flight, result, false, |()| 0);
+        if result.is_err() {
+            // The failure may be the dropped statement's; what comes after it is anybody's guess.
+            self.state.broken = true;
+        }
+        result
+    }
+
+    /// Reads what a dropped stream has left.
+    pub(crate) async fn settle(&mut self) -> Result<()> {
+        if self.is_undrained() { self.ping().await } else { Ok(()) }
+    }
+
+    /// Runs SQL of the pool's or the session's own.
+    pub(super) async fn send(&mut self, kind: StatementKind, sql: Arc<str>) -> Result<ExecResult> {
+        let flight = self.depart(kind, &sql, None);
+        let limit = self.statement_timeout;
+        let result = bounded(limit, self.raw()?.execute_unprepared(sql)).await;
+        self.arrive(flight, result, false, ExecResult::rows_affected)
+    }
+
+    /// Takes everything from the session that was set in it; `false` when the database cannot.
+    pub(super) async fn reset(&mut self) -> Result<bool> {
+        let flight = self.depart(StatementKind::Reset, &"".into(), None);
+        let limit = self.statement_timeout;
+        let result = bounded(limit, self.raw()?.reset()).await;
+        let reset = self.arrive(flight, result, false, |_| 0)?;
+        self.state.session_changed &= !reset;
+        Ok(reset)
+    }
+
+    fn transaction_ended(&mut self) {
+        self.state.in_transaction = false;
+        self.state.read_only = false;
+        self.origin.transaction = None;
+    }
+
+    fn raw(&mut self) -> Result<&mut Box<dyn RawConnection>> {
+        self.raw.as_mut().ok_or_else(closed)
+    }
+
+    /// Looks at a caller's statement before anything is sent.
+    fn admit(&mut self, statement: Statement) -> Result<(Arc<str>, Option<Values>)> {
+        let nature = check_statement(&statement)?;
+        let Statement { sql, values, .. } = statement;
+        self.note_nature(&sql, nature)?;
+        Ok((sql.into(), values))
+    }
+
+    fn note_nature(&mut self, sql: &str, nature: SqlNature) -> Result<()> {
+        match nature {
+            SqlNature::Plain => {}
+            SqlNature::ChangesSession => self.state.session_changed = self.reset_on_return != ResetOnReturn::None,
+            SqlNature::ControlsTransaction => {
+                let keyword = sql.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
+                return Err(Error::TransactionControl { keyword });
+            }
+        }
+        Ok(())
+    }
+
+    /// The state before the await is the one that a dropped future leaves behind.
+    fn depart(&mut self, kind: StatementKind, sql: &Arc<str>, values: Option<&Values>) -> Observation {
+        self.state.wire = Wire::InFlight;
+        self.state.effect = Effect::None;
+        let observation = Observation::start(&self.hooks, kind, sql, values, self.origin);
+        self.origin.wait = Duration::ZERO;
+        observation
+    }
+
+    fn arrive<T>(
+        &mut self,
+        flight: Observation,
+        result: Result<sqlx::Result<T>, Elapsed>,
+        query: bool,
+        rows: impl FnOnce(&T) -> u64,
+    ) -> Result<T> {
+        let Ok(result) = result else {
+            // The answer may still come: the wire stays as it is, and the connection is closed.
+            self.state.effect = Effect::EndsTransaction;
+            let error = Error::StatementTimeout { limit: self.statement_timeout.unwrap_or_default() };
+            flight.failed(&error);
+            return Err(error);
+        };
+        self.state.wire = Wire::Quiet;
+        match result {
+            Ok(value) => {
+                flight.succeeded(rows(&value));
+                Ok(value)
+            }
+            Err(error) => {
+                let Failure { class, mut effect, mut broken } = Failure::of(&error);
+                if class == ErrorClass::ReadOnly && !self.state.read_only {
+                    // The primary has become a replica; the next connection may find the new primary.
+                    broken = true;
+                    effect = Effect::EndsTransaction;
+                }
+                self.state.effect = effect;
+                if broken {
+                    self.state.broken = true;
+                    self.entry.ledger().invalidate();
+                }
+                let error = database_error(error, class, query);
+                flight.failed(&error);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Waits no longer than `limit`; without one no timer is made.
+async fn bounded<F: Future>(limit: Option<Duration>, work: F) -> Result<F::Output, Elapsed> {
+    match limit {
+        None => Ok(work.await),
+        Some(limit) => timeout(limit, work).await,
+    }
+}
+
+fn closed() -> Error {
+    Error::Database {
+        class: ErrorClass::Disconnect,
+        source: DbErr::Conn(RuntimeErr::Internal("the connection was closed".to_owned())),
+    }
+}
