@@ -16,7 +16,11 @@ pub(crate) enum SqlNature {
 /// The nature of one statement.
 pub(crate) fn nature_of(sql: &str, backend: DbBackend) -> SqlNature {
     let (word, rest) = first_word(&sql[skip_blanks(sql, 0)..]);
-    if is(word, "SELECT") || is(word, "WITH") { nature_of_query(rest) } else { nature_of_command(word, rest, backend) }
+    if is(word, "SELECT") || is(word, "WITH") {
+        nature_of_query(rest, backend)
+    } else {
+        nature_of_command(word, rest, backend)
+    }
 }
 
 /// The nature of SQL that may be several statements: the gravest of theirs.
@@ -56,7 +60,9 @@ fn nature_of_command(word: &str, rest: &str, backend: DbBackend) -> SqlNature {
         // It goes with the transaction.
         return SqlNature::Plain;
     }
-    let temporary = is(word, "CREATE") && (is(next, "TEMP") || is(next, "TEMPORARY"));
+    // As in CREATE OR REPLACE TEMPORARY and CREATE LOCAL TEMP.
+    let temporary =
+        is(word, "CREATE") && rest.split_whitespace().take(3).any(|word| is(word, "TEMP") || is(word, "TEMPORARY"));
     if temporary || SESSION.iter().any(|session| is(word, session)) {
         return SqlNature::ChangesSession;
     }
@@ -67,8 +73,11 @@ fn nature_of_command(word: &str, rest: &str, backend: DbBackend) -> SqlNature {
     SqlNature::Plain
 }
 
-/// Functions that a query can call to change the session, told by the ends of their names.
-fn nature_of_query(sql: &str) -> SqlNature {
+/// Functions that a query can call to change the session, told by the ends of their names, and MySQL's variables.
+fn nature_of_query(sql: &str, backend: DbBackend) -> SqlNature {
+    if backend == DbBackend::MySql && [":=", "INTO @", "into @"].into_iter().any(|assigns| sql.contains(assigns)) {
+        return SqlNature::ChangesSession;
+    }
     const SUFFIXES: [&str; 3] = ["set_config", "lock", "lock_shared"];
     let changes = sql.match_indices('(').any(|(parenthesis, _)| {
         let before = sql[..parenthesis].trim_end();
@@ -217,6 +226,10 @@ mod tests {
             "SELECT set_config('a', 'b', false)",
             "PRAGMA foreign_keys = OFF",
             "CREATE TEMP TABLE a (b int)",
+            "CREATE OR REPLACE TEMPORARY TABLE a (b int)",
+            "CREATE LOCAL TEMP VIEW a AS SELECT 1",
+            "SELECT @a := 1",
+            "SELECT 1 INTO @a",
             "LOCK TABLES a READ",
             "DO $$ BEGIN PERFORM 1; END $$",
         ] {

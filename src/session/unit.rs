@@ -126,8 +126,9 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future writes nothing outside of a transaction and leaves the writes pending. Inside a transaction
-    /// it aborts the transaction when a statement was under way.
+    /// Dropping the future leaves the writes pending. Outside of a transaction it writes nothing, unless the COMMIT of
+    /// the flush is under way: it is not known then whether they were written. Inside a transaction it aborts the
+    /// transaction when a statement was under way.
     pub async fn flush(&self) -> Result<usize> {
         self.core.lock().check_turn(self.scope)?;
         let mut taken = Taken::take(&self.core, self.scope);
@@ -135,7 +136,7 @@ impl Session {
         let quiet = self.quiet();
         match taken.writes.as_mut_slice() {
             [] => {}
-            [write] => write.write(&quiet).await?,
+            // One write too: it may be several statements, or be dropped between its effect and its answer.
             writes => {
                 let tx = quiet.begin_with(TransactionOptions::default()).await?;
                 for write in writes {
