@@ -106,9 +106,10 @@ pub enum Error {
         source: DbErr,
     },
 
-    /// A BEGIN, COMMIT, ROLLBACK or SAVEPOINT was sent as plain SQL.
+    /// A BEGIN, COMMIT, ROLLBACK or SAVEPOINT was sent as plain SQL; or, in a transaction on MySQL or MariaDB, a
+    /// statement that commits the transaction by itself, such as CREATE TABLE.
     #[error(
-        "{keyword} as plain SQL would escape the session's bookkeeping; use begin, commit, rollback or execute_transaction"
+        "{keyword} as plain SQL would begin or end a transaction behind the session's back; use begin, commit, rollback or execute_transaction, and change the schema outside of transactions"
     )]
     TransactionControl {
         /// The statement's first keyword.
@@ -188,7 +189,7 @@ pub enum Error {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(
     "no connection within {waited:.1?}: size {size} of {limit}, overflow {overflow}, checked out {checked_out}, \
-     waiting {waiting}{}", last_failure(.last_connect_error)
+     connecting {connecting}, waiting {waiting}{}", last_failure(.last_connect_error)
 )]
 #[non_exhaustive]
 pub struct PoolTimeout {
@@ -202,7 +203,9 @@ pub struct PoolTimeout {
     pub overflow: usize,
     /// Connections in use.
     pub checked_out: usize,
-    /// Callers that were waiting, this one included.
+    /// Connections that were being opened; when the server does not answer, this caller waited for one of them.
+    pub connecting: usize,
+    /// Callers that were waiting for a connection of somebody else.
     pub waiting: usize,
     /// The last failure to open a connection, when there was one since the last success.
     pub last_connect_error: Option<String>,

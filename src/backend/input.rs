@@ -19,7 +19,7 @@ pub(super) const fn bind_limit(backend: DbBackend) -> usize {
 ///
 /// [`Error::InvalidArgument`] for a NUL byte in the SQL, more values than the database takes, or a number beyond the
 /// database's integers.
-pub(crate) fn check_statement(statement: &Statement) -> Result<SqlNature> {
+pub(crate) fn check_statement(statement: &Statement) -> Result<SqlNature<'_>> {
     let Statement { sql, values, db_backend } = statement;
     refuse_nul(sql)?;
     if let Some(values) = values {
@@ -36,7 +36,7 @@ pub(crate) fn check_statement(statement: &Statement) -> Result<SqlNature> {
 }
 
 /// Looks at unprepared SQL before it is sent.
-pub(crate) fn check_script(sql: &str, backend: DbBackend) -> Result<SqlNature> {
+pub(crate) fn check_script(sql: &str, backend: DbBackend) -> Result<SqlNature<'_>> {
     refuse_nul(sql)?;
     Ok(nature_of_script(sql, backend))
 }

@@ -2,21 +2,23 @@
 
 use sea_orm::DbBackend;
 
-/// What a piece of SQL does beside reading and writing rows.
+/// What a piece of SQL does beside reading and writing rows, with the keyword that tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SqlNature {
+pub(crate) enum SqlNature<'s> {
     /// Nothing that outlives the statement.
     Plain,
     /// It changes the session: a setting, a lock, a temporary table. Nobody else may get the connection afterwards.
     ChangesSession,
     /// It begins or ends a transaction or a savepoint.
-    ControlsTransaction,
+    ControlsTransaction(&'s str),
+    /// It commits the transaction that it runs in.
+    CommitsTransaction(&'s str),
 }
 
 /// The nature of one statement.
-pub(crate) fn nature_of(sql: &str, backend: DbBackend) -> SqlNature {
+pub(crate) fn nature_of(sql: &str, backend: DbBackend) -> SqlNature<'_> {
     let (word, rest) = first_word(&sql[skip_blanks(sql, 0)..]);
-    if is(word, "SELECT") || is(word, "WITH") {
+    if ["SELECT", "WITH", "INSERT", "UPDATE", "DELETE"].into_iter().any(|everyday| is(word, everyday)) {
         nature_of_query(rest, backend)
     } else {
         nature_of_command(word, rest, backend)
@@ -24,36 +26,41 @@ pub(crate) fn nature_of(sql: &str, backend: DbBackend) -> SqlNature {
 }
 
 /// The nature of SQL that may be several statements: the gravest of theirs.
-pub(crate) fn nature_of_script(sql: &str, backend: DbBackend) -> SqlNature {
+pub(crate) fn nature_of_script(sql: &str, backend: DbBackend) -> SqlNature<'_> {
     let mut gravest = SqlNature::Plain;
     let mut start = 0;
     while start < sql.len() {
         let end = end_of_statement(sql, start, backend);
-        match nature_of(&sql[start..end], backend) {
-            SqlNature::ControlsTransaction => return SqlNature::ControlsTransaction,
-            SqlNature::ChangesSession => gravest = SqlNature::ChangesSession,
-            SqlNature::Plain => {}
-        }
+        gravest = match (nature_of(&sql[start..end], backend), gravest) {
+            (control @ SqlNature::ControlsTransaction(_), _) => return control,
+            (commits @ SqlNature::CommitsTransaction(_), _) | (_, commits @ SqlNature::CommitsTransaction(_)) => {
+                commits
+            }
+            (SqlNature::Plain, earlier) => earlier,
+            (SqlNature::ChangesSession, _) => SqlNature::ChangesSession,
+        };
         start = end + 1;
     }
     gravest
 }
 
-fn nature_of_command(word: &str, rest: &str, backend: DbBackend) -> SqlNature {
-    if ["INSERT", "UPDATE", "DELETE"].into_iter().any(|everyday| is(word, everyday)) {
-        return SqlNature::Plain;
-    }
+fn nature_of_command<'s>(word: &'s str, rest: &str, backend: DbBackend) -> SqlNature<'s> {
     const CONTROL: [&str; 9] = ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "END", "ABORT", "XA", "START"];
     const SESSION: [&str; 15] = [
         "SET", "RESET", "DISCARD", "LOCK", "UNLOCK", "LISTEN", "UNLISTEN", "PRAGMA", "ATTACH", "DETACH", "USE",
         "DECLARE", "LOAD", "PREPARE", "HANDLER",
     ];
+    // <https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/>
+    const COMMITTING: [&str; 13] = [
+        "CREATE", "ALTER", "DROP", "TRUNCATE", "RENAME", "GRANT", "REVOKE", "ANALYZE", "OPTIMIZE", "REPAIR", "CHECK",
+        "INSTALL", "LOCK",
+    ];
     if CONTROL.iter().any(|control| is(word, control)) {
-        return SqlNature::ControlsTransaction;
+        return SqlNature::ControlsTransaction(word);
     }
     let (next, _) = first_word(&rest[skip_blanks(rest, 0)..]);
     if is(word, "PREPARE") && is(next, "TRANSACTION") || is(word, "SET") && is(next, "AUTOCOMMIT") {
-        return SqlNature::ControlsTransaction;
+        return SqlNature::ControlsTransaction(word);
     }
     let of_transaction = is(word, "LOCK") || is(word, "SET") && (is(next, "LOCAL") || is(next, "CONSTRAINTS"));
     if backend == DbBackend::Postgres && of_transaction {
@@ -61,8 +68,11 @@ fn nature_of_command(word: &str, rest: &str, backend: DbBackend) -> SqlNature {
         return SqlNature::Plain;
     }
     // As in CREATE OR REPLACE TEMPORARY and CREATE LOCAL TEMP.
-    let temporary =
-        is(word, "CREATE") && rest.split_whitespace().take(3).any(|word| is(word, "TEMP") || is(word, "TEMPORARY"));
+    let temporary = (is(word, "CREATE") || is(word, "DROP"))
+        && rest.split_whitespace().take(3).any(|word| is(word, "TEMP") || is(word, "TEMPORARY"));
+    if backend == DbBackend::MySql && !temporary && COMMITTING.iter().any(|committing| is(word, committing)) {
+        return SqlNature::CommitsTransaction(word);
+    }
     if temporary || SESSION.iter().any(|session| is(word, session)) {
         return SqlNature::ChangesSession;
     }
@@ -74,7 +84,7 @@ fn nature_of_command(word: &str, rest: &str, backend: DbBackend) -> SqlNature {
 }
 
 /// Functions that a query can call to change the session, told by the ends of their names, and MySQL's variables.
-fn nature_of_query(sql: &str, backend: DbBackend) -> SqlNature {
+fn nature_of_query(sql: &str, backend: DbBackend) -> SqlNature<'static> {
     if backend == DbBackend::MySql && [":=", "INTO @", "into @"].into_iter().any(|assigns| sql.contains(assigns)) {
         return SqlNature::ChangesSession;
     }
@@ -143,6 +153,9 @@ fn end_of_comment(bytes: &[u8], mut at: usize) -> usize {
 
 /// The position of the semicolon that ends the statement at `start`, or of the end.
 fn end_of_statement(sql: &str, start: usize, backend: DbBackend) -> usize {
+    if holds_statements(&sql[start..]) {
+        return sql.len();
+    }
     let bytes = sql.as_bytes();
     let mut at = start;
     while let Some(&byte) = bytes.get(at) {
@@ -165,6 +178,14 @@ fn end_of_statement(sql: &str, start: usize, backend: DbBackend) -> usize {
         };
     }
     sql.len()
+}
+
+/// Whether it is the definition of a trigger or routine, whose body has semicolons, BEGIN and END of its own.
+fn holds_statements(sql: &str) -> bool {
+    let (word, rest) = first_word(&sql[skip_blanks(sql, 0)..]);
+    const DEFINED: [&str; 4] = ["TRIGGER", "PROCEDURE", "FUNCTION", "EVENT"];
+    is(word, "CREATE")
+        && rest.split_whitespace().take(4).any(|word| DEFINED.into_iter().any(|defined| is(word, defined)))
 }
 
 fn end_of_quoted(bytes: &[u8], start: usize, backslash_escapes: bool) -> usize {
@@ -195,7 +216,7 @@ fn end_of_dollar_quoted(sql: &str, start: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use sea_orm::DbBackend::{MySql, Postgres, Sqlite};
+    use sea_orm::DatabaseBackend::{MySql, Postgres, Sqlite};
 
     use super::{SqlNature, nature_of, nature_of_script};
 
@@ -212,7 +233,7 @@ mod tests {
             "SET autocommit=0",
             "(COMMIT)",
         ] {
-            assert_eq!(nature_of(sql, MySql), SqlNature::ControlsTransaction, "{sql}");
+            assert!(matches!(nature_of(sql, MySql), SqlNature::ControlsTransaction(_)), "{sql}");
         }
     }
 
@@ -230,7 +251,6 @@ mod tests {
             "CREATE LOCAL TEMP VIEW a AS SELECT 1",
             "SELECT @a := 1",
             "SELECT 1 INTO @a",
-            "LOCK TABLES a READ",
             "DO $$ BEGIN PERFORM 1; END $$",
         ] {
             assert_eq!(nature_of(sql, MySql), SqlNature::ChangesSession, "{sql}");
@@ -246,7 +266,6 @@ mod tests {
             "WITH begin AS (SELECT 1) SELECT * FROM begin",
             "UPDATE a SET b = 1",
             "DELETE FROM a",
-            "CREATE TABLE a (b int)",
             "",
         ] {
             assert_eq!(nature_of(sql, MySql), SqlNature::Plain, "{sql}");
@@ -256,12 +275,12 @@ mod tests {
     #[test]
     fn each_statement_of_a_script_is_looked_at() {
         for (sql, nature) in [
-            ("SELECT 1; BEGIN; SELECT 2", SqlNature::ControlsTransaction),
+            ("SELECT 1; BEGIN; SELECT 2", SqlNature::ControlsTransaction("BEGIN")),
             ("SELECT ';BEGIN'; SELECT 2", SqlNature::Plain),
             ("SELECT $a$ ; BEGIN $a$; SELECT 2", SqlNature::Plain),
             ("SELECT $1; SET a = 1;", SqlNature::ChangesSession),
             ("SELECT 1; -- ; BEGIN\n SELECT 2", SqlNature::Plain),
-            ("SELECT \"a;BEGIN\"; COMMIT", SqlNature::ControlsTransaction),
+            ("SELECT \"a;BEGIN\"; COMMIT", SqlNature::ControlsTransaction("COMMIT")),
         ] {
             assert_eq!(nature_of_script(sql, Postgres), nature, "{sql}");
         }
@@ -271,8 +290,8 @@ mod tests {
     fn each_database_quotes_in_its_own_way() {
         let sql = r"SELECT 'a\'; BEGIN; SELECT '";
         assert_eq!(nature_of_script(sql, MySql), SqlNature::Plain);
-        assert_eq!(nature_of_script(sql, Sqlite), SqlNature::ControlsTransaction);
-        assert_eq!(nature_of_script(sql, Postgres), SqlNature::ControlsTransaction);
+        assert_eq!(nature_of_script(sql, Sqlite), SqlNature::ControlsTransaction("BEGIN"));
+        assert_eq!(nature_of_script(sql, Postgres), SqlNature::ControlsTransaction("BEGIN"));
         assert_eq!(nature_of_script(r"SELECT E'a\'; BEGIN; SELECT '", Postgres), SqlNature::Plain);
     }
 
@@ -281,5 +300,27 @@ mod tests {
         assert_eq!(nature_of("SET LOCAL statement_timeout = 1", Postgres), SqlNature::Plain);
         assert_eq!(nature_of("SET LOCAL sort_buffer_size = 1", MySql), SqlNature::ChangesSession);
         assert_eq!(nature_of("SELECT pg_advisory_xact_lock(1)", Postgres), SqlNature::Plain);
+    }
+
+    #[test]
+    fn definitions_commit_where_they_do() {
+        assert_eq!(nature_of("CREATE TABLE a (b int)", MySql), SqlNature::CommitsTransaction("CREATE"));
+        assert_eq!(nature_of_script("SELECT 1; drop table a; SET b = 1", MySql), SqlNature::CommitsTransaction("drop"));
+        assert_eq!(nature_of("LOCK TABLES a READ", MySql), SqlNature::CommitsTransaction("LOCK"));
+        assert_eq!(nature_of("DROP TEMPORARY TABLE a", MySql), SqlNature::ChangesSession);
+        assert_eq!(nature_of("CREATE TABLE a (b int)", Postgres), SqlNature::Plain);
+        assert_eq!(nature_of("ALTER TABLE a ADD b int", Sqlite), SqlNature::Plain);
+    }
+
+    #[test]
+    fn the_body_of_a_trigger_is_not_taken_for_statements() {
+        let sql = "CREATE TRIGGER a AFTER INSERT ON b BEGIN UPDATE c SET d = 1; END; SELECT 1";
+        assert_eq!(nature_of_script(sql, Sqlite), SqlNature::Plain);
+    }
+
+    #[test]
+    fn locks_are_found_in_writes_too() {
+        let sql = "INSERT INTO a SELECT pg_advisory_lock(1)";
+        assert_eq!(nature_of(sql, Postgres), SqlNature::ChangesSession);
     }
 }

@@ -103,6 +103,8 @@ pub(super) fn classify(code: i32) -> (ErrorClass, Effect) {
     let effect = match code & 0xff {
         // SQLite may have rolled the transaction back: <https://www.sqlite.org/lang_transaction.html>, 3.
         4 | 7 | 9 | 10 | 13 => Effect::EndsTransaction,
+        // A constraint with ON CONFLICT ROLLBACK, a trigger with RAISE(ROLLBACK).
+        19 => Effect::Unclear,
         _ => Effect::None,
     };
     (class, effect)

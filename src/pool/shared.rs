@@ -180,6 +180,7 @@ impl Pool {
             limit: status.pool_size + status.max_overflow,
             overflow: status.overflow,
             checked_out: status.checked_out,
+            connecting: status.connecting,
             waiting: status.waiting,
             last_connect_error: manager.last_connect_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }))

@@ -27,7 +27,8 @@ impl Connection {
         let flight = self.depart(StatementKind::Query, &sql, values.as_ref());
         let limit = self.statement_timeout;
         let result = bounded(limit, self.raw()?.query_all(sql, values)).await;
-        self.arrive(flight, result, true, |rows| rows.len() as u64)
+        let result = self.arrive(flight, result, true, |rows| rows.len() as u64);
+        self.clear_up(result).await
     }
 
     pub(crate) async fn query_one(&mut self, statement: Statement) -> Result<Option<QueryResult>> {
@@ -35,7 +36,8 @@ impl Connection {
         let flight = self.depart(StatementKind::Query, &sql, values.as_ref());
         let limit = self.statement_timeout;
         let result = bounded(limit, self.raw()?.query_one(sql, values)).await;
-        self.arrive(flight, result, true, |row| row.is_some().into())
+        let result = self.arrive(flight, result, true, |row| row.is_some().into());
+        self.clear_up(result).await
     }
 
     pub(crate) async fn execute(&mut self, statement: Statement) -> Result<ExecResult> {
@@ -43,12 +45,14 @@ impl Connection {
         let flight = self.depart(StatementKind::Execute, &sql, values.as_ref());
         let limit = self.statement_timeout;
         let result = bounded(limit, self.raw()?.execute(sql, values)).await;
-        self.arrive(flight, result, false, ExecResult::rows_affected)
+        let result = self.arrive(flight, result, false, ExecResult::rows_affected);
+        self.clear_up(result).await
     }
 
     pub(crate) async fn execute_unprepared(&mut self, sql: &str, backend: DbBackend) -> Result<ExecResult> {
-        self.note_nature(sql, check_script(sql, backend)?)?;
-        self.send(StatementKind::Script, sql.into()).await
+        self.note_nature(check_script(sql, backend)?)?;
+        let result = self.send(StatementKind::Script, sql.into()).await;
+        self.clear_up(result).await
     }
 
     /// Gives the rows one by one.
@@ -82,10 +86,22 @@ impl Connection {
                 }
             }
             drop(rows);
-            if let Err(error) = self.arrive(flight, end, true, |()| count) {
+            let end = self.arrive(flight, end, true, |()| count);
+            if let Err(error) = self.clear_up(end).await {
                 yield Err(error);
             }
         })
+    }
+
+    /// Finds out whether the failed statement has ended the transaction, where its error does not tell: inside of one, a
+    /// BEGIN fails.
+    async fn clear_up<T>(&mut self, result: Result<T>) -> Result<T> {
+        if result.is_err() && self.state.effect == Effect::Unclear {
+            let still_open =
+                !self.state.in_transaction || self.send(StatementKind::Begin, "BEGIN".into()).await.is_err();
+            self.state.effect = if still_open { Effect::None } else { Effect::EndsTransaction };
+        }
+        result
     }
 
     /// Begins a transaction with `sql`.
@@ -171,19 +187,21 @@ impl Connection {
 
     /// Looks at a caller's statement before anything is sent.
     fn admit(&mut self, statement: Statement) -> Result<(Arc<str>, Option<Values>)> {
-        let nature = check_statement(&statement)?;
-        let Statement { sql, values, .. } = statement;
-        self.note_nature(&sql, nature)?;
-        Ok((sql.into(), values))
+        self.note_nature(check_statement(&statement)?)?;
+        Ok((statement.sql.into(), statement.values))
     }
 
-    fn note_nature(&mut self, sql: &str, nature: SqlNature) -> Result<()> {
+    fn note_nature(&mut self, nature: SqlNature<'_>) -> Result<()> {
         match nature {
             SqlNature::Plain => {}
-            SqlNature::ChangesSession => self.state.session_changed = self.reset_on_return != ResetOnReturn::None,
-            SqlNature::ControlsTransaction => {
-                let keyword = sql.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
-                return Err(Error::TransactionControl { keyword });
+            SqlNature::CommitsTransaction(keyword) if !self.state.in_transaction => {
+                // LOCK TABLES does both.
+                let locks = keyword.eq_ignore_ascii_case("LOCK");
+                self.state.session_changed |= locks && self.reset_on_return != ResetOnReturn::None;
+            }
+            SqlNature::ChangesSession => self.state.session_changed |= self.reset_on_return != ResetOnReturn::None,
+            SqlNature::ControlsTransaction(keyword) | SqlNature::CommitsTransaction(keyword) => {
+                return Err(Error::TransactionControl { keyword: keyword.to_ascii_uppercase() });
             }
         }
         Ok(())

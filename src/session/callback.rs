@@ -1,6 +1,6 @@
 //! Transactions as callbacks: commit on `Ok`, roll back on everything else.
 
-use std::fmt;
+use std::{fmt, panic::Location};
 
 use sea_orm::{AccessMode, IsolationLevel};
 
@@ -67,6 +67,7 @@ where
 /// # Cancel safety
 ///
 /// Dropping the future rolls back, unless COMMIT is under way.
+#[track_caller]
 pub fn execute_transaction<P, T, E, F>(provider: &P, callback: F) -> impl Future<Output = Result<T, E>> + Send
 where
     P: SessionProvider + ?Sized,
@@ -83,12 +84,15 @@ pub struct TransactionBuilder<'p, P: ?Sized> {
     provider: &'p P,
     options: TransactionOptions,
     flush_mode: Option<FlushMode>,
+    location: &'static Location<'static>,
 }
 
 impl<'p, P: SessionProvider + ?Sized> TransactionBuilder<'p, P> {
     /// For a transaction on a session of `provider`.
+    #[track_caller]
     pub fn new(provider: &'p P) -> Self {
-        Self { provider, options: TransactionOptions::default(), flush_mode: None }
+        let location = Location::caller();
+        Self { provider, options: TransactionOptions::default(), flush_mode: None, location }
     }
 
     /// The isolation level. SQLite's transactions are serializable, whatever is asked.
@@ -109,7 +113,7 @@ impl<'p, P: SessionProvider + ?Sized> TransactionBuilder<'p, P> {
         self.access_mode(AccessMode::ReadOnly)
     }
 
-    /// When pending writes go out. The session's own mode comes back after the transaction.
+    /// When pending writes go out. The session's own mode comes back when the transaction's handle is dropped.
     pub fn flush_mode(mut self, mode: FlushMode) -> Self {
         self.flush_mode = Some(mode);
         self
@@ -126,9 +130,10 @@ impl<'p, P: SessionProvider + ?Sized> TransactionBuilder<'p, P> {
     ///
     /// Dropping the future leaves no transaction open.
     pub async fn begin(self) -> Result<Session> {
-        let tx = self.provider.session().into_transaction(self.options).await?;
+        let session = self.provider.session().located_at(self.location);
+        let mut tx = session.into_transaction(self.options).await?;
         if let Some(mode) = self.flush_mode {
-            tx.set_flush_mode(mode);
+            tx.flush_mode_until_dropped(mode);
         }
         Ok(tx)
     }
@@ -151,9 +156,7 @@ impl<'p, P: SessionProvider + ?Sized> TransactionBuilder<'p, P> {
         for<'t> F: AsyncFnOnce(&'t Session) -> Result<T, E> + AsyncFunc<&'t Session, Result<T, E>, Fut: Send> + Send,
     {
         async move {
-            let session = self.provider.session();
-            let _restored = self.flush_mode.map(|mode| RestoreFlushMode::set(&session, mode));
-            let tx = session.into_transaction(self.options).await?;
+            let tx = self.begin().await?;
             // A panic or a drop in here drops `tx`, which rolls back.
             let result = callback(&tx).await;
             match result {
@@ -176,25 +179,5 @@ impl<P: ?Sized> fmt::Debug for TransactionBuilder<'_, P> {
             .field("options", &self.options)
             .field("flush_mode", &self.flush_mode)
             .finish_non_exhaustive()
-    }
-}
-
-/// Puts the session's flush mode back, however the transaction ends.
-struct RestoreFlushMode {
-    session: Session,
-    mode: FlushMode,
-}
-
-impl RestoreFlushMode {
-    fn set(session: &Session, mode: FlushMode) -> Self {
-        let restore = Self { session: session.share(), mode: session.flush_mode() };
-        session.set_flush_mode(mode);
-        restore
-    }
-}
-
-impl Drop for RestoreFlushMode {
-    fn drop(&mut self) {
-        self.session.set_flush_mode(self.mode);
     }
 }

@@ -117,7 +117,8 @@ impl State {
     /// Notes what a failed statement did to the open transactions.
     pub(super) fn note(&mut self, effect: Effect, error: &Error) {
         match (effect, self.scopes.last_mut()) {
-            (Effect::None, _) | (_, None) => {}
+            // What is unclear was cleared up when the statement failed.
+            (Effect::None | Effect::Unclear, _) | (_, None) => {}
             (Effect::AbortsScope, Some(scope)) => {
                 scope.aborted.get_or_insert_with(|| Abort::failed(error));
             }

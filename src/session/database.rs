@@ -74,11 +74,13 @@ impl Database {
     /// # Cancel safety
     ///
     /// Dropping the future leaves no transaction open.
-    pub async fn begin(&self) -> Result<Session> {
-        self.transaction().begin().await
+    #[track_caller]
+    pub fn begin(&self) -> impl Future<Output = Result<Session>> + Send + '_ {
+        self.transaction().begin()
     }
 
     /// A transaction with options.
+    #[track_caller]
     pub fn transaction(&self) -> TransactionBuilder<'_, Self> {
         TransactionBuilder::new(self)
     }
@@ -92,6 +94,7 @@ impl Database {
     /// # Cancel safety
     ///
     /// Dropping the future rolls back, unless COMMIT is under way.
+    #[track_caller]
     pub fn execute_transaction<T, E, F>(&self, callback: F) -> impl Future<Output = Result<T, E>> + Send
     where
         T: Send,

@@ -58,11 +58,20 @@ pub struct Session {
     pub(super) ends_session: bool,
     /// Pending writes go out before this handle's statements.
     pub(super) autoflush: bool,
+    /// The session's flush mode that comes back when the handle is dropped.
+    flush_mode_before: Option<FlushMode>,
 }
 
 impl Session {
     pub(crate) fn new(pool: Pool, location: &'static Location<'static>) -> Self {
-        Self { core: Core::new(pool, location), scope: None, ends_scope: false, ends_session: true, autoflush: true }
+        Self {
+            core: Core::new(pool, location),
+            scope: None,
+            ends_scope: false,
+            ends_session: true,
+            autoflush: true,
+            flush_mode_before: None,
+        }
     }
 
     /// Another handle of the same session and transaction, which ends neither.
@@ -73,6 +82,7 @@ impl Session {
             ends_scope: false,
             ends_session: false,
             autoflush: self.autoflush,
+            flush_mode_before: None,
         }
     }
 
@@ -139,6 +149,19 @@ impl Session {
         work(&self.quiet()).await
     }
 
+    pub(super) fn flush_mode_until_dropped(&mut self, mode: FlushMode) {
+        self.flush_mode_before = Some(self.flush_mode());
+        self.set_flush_mode(mode);
+    }
+
+    /// Says where the session was made, unless it is shared already.
+    pub(crate) fn located_at(mut self, location: &'static Location<'static>) -> Self {
+        if let Some(core) = Arc::get_mut(&mut self.core) {
+            core.location = location;
+        }
+        self
+    }
+
     pub(super) fn owned_scope(&self) -> Result<u64> {
         match self.scope {
             None => Err(Error::NoTransaction),
@@ -154,6 +177,9 @@ impl Drop for Session {
             && let Some(id) = self.scope
         {
             self.core.abandon(id);
+        }
+        if let Some(mode) = self.flush_mode_before {
+            self.set_flush_mode(mode);
         }
         if self.ends_session {
             self.core.close();

@@ -103,7 +103,9 @@ impl Session {
         let mut lease = Lease::take(&self.core, self.scope, "a commit", Purpose::End).await?;
         let abort = self.core.lock().abort().cloned();
         if let Some(abort) = abort {
-            self.undo(&mut lease, id).await?;
+            if let Err(error) = self.undo(&mut lease, id).await {
+                tracing::warn!(target: "sea_dao::session", %error, "rollback failed; the connection is closed");
+            }
             return Err(abort.to_error());
         }
         lease.tidy().await?;
