@@ -1,0 +1,141 @@
+//! What one borrower does to its connection does not reach the next one.
+
+use entities::user;
+use sea_dao::{Error, Session};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement};
+
+use crate::support::{TestDb, count_users, insert_user, nonce};
+
+for_each_backend!(
+    transaction_control_as_plain_sql_is_refused,
+    a_setting_does_not_reach_the_next_borrower,
+    a_variable_does_not_reach_the_next_borrower,
+    a_lock_does_not_reach_the_next_borrower,
+    a_temporary_table_does_not_reach_the_next_borrower,
+    an_open_transaction_does_not_reach_the_next_borrower,
+    everyday_statements_keep_the_connection,
+);
+
+async fn transaction_control_as_plain_sql_is_refused(db: TestDb) {
+    let session = db.session();
+    for sql in ["BEGIN", "COMMIT", "rollback", "SAVEPOINT a", "/* now */ COMMIT", "SELECT 1; COMMIT; SELECT 2"] {
+        let refused = session.execute_unprepared(sql).await.map(drop).map_err(Error::from);
+        assert!(matches!(refused, Err(Error::TransactionControl { .. })), "{sql}: {refused:?}");
+    }
+    let statement = Statement::from_string(db.backend(), "COMMIT");
+    let refused = session.execute_raw(statement).await.map(drop).map_err(Error::from);
+    assert!(matches!(&refused, Err(Error::TransactionControl { keyword }) if keyword == "COMMIT"), "{refused:?}");
+    assert_eq!(db.recorder().begun(), 0, "nothing was sent");
+
+    // In a transaction it is refused without harm.
+    let tx = session.begin().await.unwrap();
+    insert_user(&tx, "a").await.unwrap();
+    let refused = tx.execute_unprepared("COMMIT").await.map(drop).map_err(Error::from);
+    assert!(matches!(refused, Err(Error::TransactionControl { .. })), "{refused:?}");
+    tx.rollback().await.unwrap();
+    assert_eq!(count_users(db.outside()).await, 0);
+}
+
+async fn text(session: &Session, sql: &str) -> String {
+    let row = session.query_one_raw(Statement::from_string(session.backend(), sql)).await.unwrap().unwrap();
+    match row.try_get_by_index::<String>(0) {
+        Ok(text) => text,
+        Err(_) => row.try_get_by_index::<i64>(0).unwrap().to_string(),
+    }
+}
+
+async fn a_setting_does_not_reach_the_next_borrower(db: TestDb) {
+    let db = db.open(|config| config.pool_size(1)).await;
+    let (change, read) = match db.backend() {
+        DbBackend::Postgres => ("SET work_mem = '123kB'", "SELECT current_setting('work_mem')"),
+        DbBackend::MySql => ("SET sort_buffer_size = 123456", "SELECT CAST(@@sort_buffer_size AS SIGNED)"),
+        _ => ("PRAGMA cache_size = 1234", "PRAGMA cache_size"),
+    };
+    let session = db.session();
+    let before = text(&session, read).await;
+    session.execute_unprepared(change).await.unwrap();
+    assert_ne!(text(&session, read).await, before, "it holds for the session");
+    drop(session);
+    assert_eq!(text(&db.session(), read).await, before);
+
+    let tx = db.begin().await.unwrap();
+    tx.execute_unprepared(change).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(text(&db.session(), read).await, before);
+}
+
+async fn a_variable_does_not_reach_the_next_borrower(db: TestDb) {
+    let db = db.open(|config| config.pool_size(1)).await;
+    let (change, read) = match db.backend() {
+        DbBackend::Postgres => {
+            ("SELECT set_config('suite.leak', 'x', false)", "SELECT COALESCE(current_setting('suite.leak', true), '')")
+        }
+        DbBackend::MySql => ("SELECT @leak := 'x'", "SELECT COALESCE(CAST(@leak AS CHAR), '')"),
+        _ => ("PRAGMA user_version", "SELECT ''"),
+    };
+    db.query_one_raw(Statement::from_string(db.backend(), change)).await.unwrap();
+    assert_eq!(text(&db.session(), read).await, "");
+}
+
+async fn a_lock_does_not_reach_the_next_borrower(db: TestDb) {
+    let db_of_one = db.open(|config| config.pool_size(1)).await;
+    let (lock, try_outside) = match db.backend() {
+        DbBackend::Postgres => ("SELECT pg_advisory_lock(4711)", "SELECT pg_try_advisory_lock(4711)::int::bigint"),
+        DbBackend::MySql => ("SELECT GET_LOCK('suite-leak', 1)", "SELECT CAST(GET_LOCK('suite-leak', 0) AS SIGNED)"),
+        // Locks exist only in transactions there.
+        _ => ("SELECT 1", "SELECT 1"),
+    };
+    let session = db_of_one.session();
+    session.query_one_raw(Statement::from_string(db.backend(), lock)).await.unwrap();
+    if db.capabilities().server {
+        let mut other = db.session();
+        assert_eq!(text(&other, try_outside).await, "0", "it is locked");
+        other = db.session();
+        nonce(&other, 1).await.unwrap();
+    }
+    drop(session);
+    crate::support::eventually("the lock goes with the connection", async || {
+        text(&db.session(), try_outside).await == "1"
+    })
+    .await;
+}
+
+async fn a_temporary_table_does_not_reach_the_next_borrower(db: TestDb) {
+    let db = db.open(|config| config.pool_size(1)).await;
+    let other_way = match db.backend() {
+        DbBackend::Postgres => "CREATE LOCAL TEMPORARY TABLE scratch (a INT)",
+        DbBackend::MySql => "CREATE OR REPLACE TEMPORARY TABLE scratch (a INT)",
+        _ => "CREATE TEMP TABLE scratch (a INT)",
+    };
+    for sql in ["CREATE TEMPORARY TABLE scratch (a INT)", other_way] {
+        let session = db.session();
+        session.execute_unprepared(sql).await.unwrap();
+        session.execute_unprepared("INSERT INTO scratch VALUES (1)").await.unwrap();
+        drop(session);
+        assert!(db.execute_unprepared("INSERT INTO scratch VALUES (2)").await.is_err(), "{sql}");
+        assert_eq!(nonce(&db, 1).await.unwrap(), 1);
+    }
+}
+
+async fn an_open_transaction_does_not_reach_the_next_borrower(db: TestDb) {
+    let db_of_one = db.open(|config| config.pool_size(1)).await;
+    for round in 0..10 {
+        let tx = db_of_one.begin().await.unwrap();
+        insert_user(&tx, &format!("undone {round}")).await.unwrap();
+        drop(tx);
+        // It waits for the rollback, and then writes outside of any transaction.
+        insert_user(&db_of_one, &format!("kept {round}")).await.unwrap();
+        assert_eq!(count_users(db.outside()).await, round + 1);
+    }
+    assert_eq!(db_of_one.status().size, 1);
+}
+
+async fn everyday_statements_keep_the_connection(db: TestDb) {
+    let session = db.session();
+    insert_user(&session, "a").await.unwrap();
+    user::Entity::find().all(&session).await.unwrap();
+    session.execute_unprepared("CREATE TABLE extra (a INT)").await.unwrap();
+    session.execute_unprepared("DROP TABLE extra").await.unwrap();
+    drop(session);
+    assert_eq!((db.status().idle, db.status().size), (1, 1));
+}

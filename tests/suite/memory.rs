@@ -1,0 +1,81 @@
+//! SQLite in memory: the data live as long as the `Database`, and every session sees the same.
+
+use sea_dao::{Database, Result};
+
+use crate::support::{TestDb, count_users, insert_user, nonce, poll_times, usernames};
+
+macro_rules! in_memory {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[test]
+            fn $test() {
+                crate::support::run(crate::support::Place::SqliteMemory, super::$test);
+            })+
+        }
+    };
+}
+
+in_memory!(
+    every_session_sees_the_same_data,
+    the_data_outlive_every_connection,
+    two_databases_share_nothing,
+    readers_see_what_is_committed,
+    writers_take_turns,
+);
+
+async fn every_session_sees_the_same_data(db: TestDb) {
+    let (first, second) = (db.session(), db.session());
+    insert_user(&first, "a").await.unwrap();
+    assert_eq!(usernames(&second).await, ["a"]);
+    assert_eq!(db.status().checked_out, 2);
+    let connection = db.sea_orm_connection().await.unwrap();
+    assert_eq!(usernames(&connection).await, ["a"]);
+}
+
+async fn the_data_outlive_every_connection(db: TestDb) {
+    insert_user(&*db, "a").await.unwrap();
+    for polls in 1..10 {
+        // Dropped half way, the only connection is closed.
+        let _ = poll_times(nonce(&*db, 1), polls).await;
+        assert_eq!(usernames(&*db).await, ["a"]);
+    }
+}
+
+async fn two_databases_share_nothing(db: TestDb) {
+    insert_user(&*db, "a").await.unwrap();
+    let other = Database::connect("sqlite::memory:").await.unwrap();
+    assert!(insert_user(&other, "b").await.is_err(), "there is no such table");
+    other.close().await;
+    assert_eq!(count_users(&*db).await, 1);
+}
+
+async fn readers_see_what_is_committed(db: TestDb) {
+    let tx = db.begin().await.unwrap();
+    insert_user(&tx, "a").await.unwrap();
+    tx.commit().await.unwrap();
+    let tx = db.begin().await.unwrap();
+    insert_user(&tx, "b").await.unwrap();
+    tx.rollback().await.unwrap();
+    assert_eq!(usernames(&*db).await, ["a"]);
+}
+
+async fn writers_take_turns(db: TestDb) {
+    let tasks: Vec<_> = (0..16)
+        .map(|task| {
+            let db = db.clone();
+            tokio::spawn(async move {
+                db.execute_transaction(async |tx| -> Result<()> {
+                    let before = count_users(tx).await;
+                    insert_user(tx, &task.to_string()).await?;
+                    assert_eq!(count_users(tx).await, before + 1);
+                    Ok(())
+                })
+                .await
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(count_users(&*db).await, 16);
+}
