@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, EntityTrait, Value,
+    ActiveModelTrait, ActiveValue, EntityTrait, Iterable, PrimaryKeyToColumn, Value,
     prelude::{ChronoUtc, TimeDateTime, TimeDateTimeWithTimeZone},
 };
 
@@ -59,16 +59,17 @@ impl<E: EntityTrait> ConventionColumns<E> {
         let Conventions { deleted_at, created_at, updated_at } = conventions;
         let column = |name: Option<&str>| {
             let column = E::Column::from_str(name?).ok()?;
-            now_for::<E>(column).is_some().then_some(column)
+            moment_for::<E>(column, now()).is_some().then_some(column)
         };
         Self { deleted_at: column(deleted_at), created_at: column(created_at), updated_at: column(updated_at) }
     }
 
     /// Sets what an inserted row gets.
     pub(crate) fn stamp_insert(&self, model: &mut E::ActiveModel) {
+        let now = now();
         for column in [self.created_at, self.updated_at].into_iter().flatten() {
             if model.is_not_set(column) {
-                stamp::<E>(model, column);
+                stamp::<E>(model, column, now);
             }
         }
     }
@@ -76,29 +77,45 @@ impl<E: EntityTrait> ConventionColumns<E> {
     /// Sets what an updated row gets.
     pub(crate) fn stamp_update(&self, model: &mut E::ActiveModel) {
         if let Some(column) = self.updated_at
-            && model.is_changed()
+            && has_changes::<E>(model)
             && !matches!(model.get(column), ActiveValue::Set(_))
         {
-            stamp::<E>(model, column);
+            stamp::<E>(model, column, now());
         }
     }
 }
 
-fn stamp<E: EntityTrait>(model: &mut E::ActiveModel, column: E::Column) {
-    if let Some(now) = now_for::<E>(column) {
+/// Whether an update would set anything; the key itself is not updated.
+pub(crate) fn has_changes<E: EntityTrait>(model: &E::ActiveModel) -> bool {
+    E::Column::iter()
+        .filter(|column| E::PrimaryKey::from_column(*column).is_none())
+        .any(|column| matches!(model.get(column), ActiveValue::Set(_)))
+}
+
+fn stamp<E: EntityTrait>(model: &mut E::ActiveModel, column: E::Column, moment: Moment) {
+    if let Some(value) = moment_for::<E>(column, moment) {
         // The value was tried on this very column.
-        let _ = model.try_set(column, now);
+        let _ = model.try_set(column, value);
     }
 }
 
-/// The time of day in the column's own type; `None` for a column that does not hold one.
-pub(crate) fn now_for<E: EntityTrait>(column: E::Column) -> Option<Value> {
+/// A point in time.
+pub(crate) type Moment = sea_orm::prelude::ChronoDateTimeUtc;
+
+/// The present, in whole microseconds: the databases keep no more. Columns that are set together get the same one.
+pub(crate) fn now() -> Moment {
     let now = ChronoUtc::now();
-    let zoned = TimeDateTimeWithTimeZone::now_utc();
+    Moment::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
+}
+
+/// A point in time in the column's own type; `None` for a column that does not hold one.
+pub(crate) fn moment_for<E: EntityTrait>(column: E::Column, moment: Moment) -> Option<Value> {
+    let nanoseconds = i128::from(moment.timestamp_micros()) * 1_000;
+    let zoned = TimeDateTimeWithTimeZone::from_unix_timestamp_nanos(nanoseconds).ok()?;
     let candidates = [
-        Value::from(now.fixed_offset()),
-        Value::from(now),
-        Value::from(now.naive_utc()),
+        Value::from(moment.fixed_offset()),
+        Value::from(moment),
+        Value::from(moment.naive_utc()),
         Value::from(zoned),
         Value::from(TimeDateTime::new(zoned.date(), zoned.time())),
     ];

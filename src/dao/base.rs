@@ -73,7 +73,8 @@ impl<E: EntityTrait> BaseDao<E> {
     }
 
     /// The same DAO inside of a session or transaction: it uses that connection and no other. When the transaction has
-    /// ended, its calls fail with [`Error::TransactionEnded`](crate::Error::TransactionEnded).
+    /// ended, its calls fail with [`Error::TransactionEnded`](crate::Error::TransactionEnded), as the
+    /// [root](crate::Error::root) of what they return.
     #[must_use]
     pub fn within(&self, tx: &Session) -> Self {
         Self { provider: Arc::new(tx.share()), columns: self.columns, entity: PhantomData }

@@ -1,9 +1,11 @@
 //! Writing many rows.
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Iterable, TryIntoModel,
+    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Iterable, Value,
+    sea_query::sea_value_to_json_value,
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value as Json};
 
 use super::{BaseDao, write::during};
 use crate::{
@@ -54,7 +56,9 @@ where
         }
     }
 
-    /// Inserts rows given as JSON objects, by column name; else as [`insert_many`](Self::insert_many).
+    /// Inserts rows given as JSON objects, by column name; else as [`insert_many`](Self::insert_many). A column that a row
+    /// leaves out takes its default; when its type is an enum or another of your own, the model's field needs
+    /// `#[serde(default)]` for that.
     ///
     /// # Errors
     ///
@@ -64,13 +68,13 @@ where
     /// # Cancel safety
     ///
     /// As [`insert`](Self::insert).
-    pub async fn insert_json(&self, rows: impl IntoIterator<Item = serde_json::Value>) -> Result<u64>
+    pub async fn insert_json(&self, rows: impl IntoIterator<Item = Json>) -> Result<u64>
     where
-        E::Model: Serialize + DeserializeOwned,
-        E::ActiveModel: TryIntoModel<E::Model>,
+        E::Model: DeserializeOwned,
     {
+        let placeholders = placeholders::<E>();
         let models: Result<Vec<_>> =
-            rows.into_iter().enumerate().map(|(row, json)| from_json::<E>(row, json)).collect();
+            rows.into_iter().enumerate().map(|(row, json)| from_json::<E>(row, &json, &placeholders)).collect();
         self.insert_many(models?).await
     }
 
@@ -111,18 +115,22 @@ where
     E::ActiveModel: Send,
 {
     let mut inserted = 0;
-    for rows in statements {
-        let insert = E::insert_many(rows);
-        inserted += insert.exec_without_returning(session).await.map_err(during::<E>("insert"))?;
+    for mut rows in statements {
+        // A row that sets nothing stands alone, and has SQL of its own.
+        let sets_nothing = rows.iter().all(|row| E::Column::iter().all(|column| row.is_not_set(column)));
+        let insert = match rows.pop() {
+            Some(row) if sets_nothing => E::insert(row).exec_without_returning(session).await,
+            last => E::insert_many(rows.into_iter().chain(last)).exec_without_returning(session).await,
+        };
+        inserted += insert.map_err(during::<E>("insert"))?;
     }
     Ok(inserted)
 }
 
-fn from_json<E>(row: usize, json: serde_json::Value) -> Result<E::ActiveModel>
+fn from_json<E>(row: usize, json: &Json, placeholders: &Map<String, Json>) -> Result<E::ActiveModel>
 where
     E: EntityTrait,
-    E::Model: IntoActiveModel<E::ActiveModel> + Serialize + DeserializeOwned,
-    E::ActiveModel: TryIntoModel<E::Model>,
+    E::Model: IntoActiveModel<E::ActiveModel> + DeserializeOwned,
 {
     let entity = E::default().table_name();
     let refuse = |value: String, expected: String| Error::InvalidArgument {
@@ -136,5 +144,53 @@ where
     if let Some(key) = object.keys().find(|key| !E::Column::iter().any(|column| column.json_key() == key.as_str())) {
         return Err(refuse(format!("key {key:?}"), format!("a column of {entity}")));
     }
-    E::ActiveModel::from_json(json).map_err(|error| refuse(error.to_string(), format!("values that fit {entity}")))
+    let read = |keys: &mut dyn Iterator<Item = (&String, &Json)>| {
+        let mut whole = placeholders.clone();
+        whole.extend(keys.map(|(key, value)| (key.clone(), value.clone())));
+        serde_json::from_value::<E::Model>(whole.into())
+    };
+    let mut model = match read(&mut object.iter()) {
+        Ok(model) => model.into_active_model(),
+        Err(error) => {
+            // Read alone, unless what is missing is a value for another column.
+            let alone = |pair| Some((pair, read(&mut std::iter::once(pair)).err()?));
+            let culprit = read(&mut std::iter::empty()).ok().and_then(|_| object.iter().find_map(alone));
+            let said = culprit.map_or_else(|| error.to_string(), |((key, _), error)| format!("{key}: {error}"));
+            return Err(refuse(said, format!("values that fit {entity}")));
+        }
+    };
+    for column in E::Column::iter() {
+        match model.take(column).into_value() {
+            Some(value) if object.contains_key(column.json_key()) => model.set(column, value),
+            _ => model.not_set(column),
+        }
+    }
+    Ok(model)
+}
+
+/// A value for each column, so that a row which leaves some out can be read as a model.
+fn placeholders<E: EntityTrait>() -> Map<String, Json> {
+    let defaults = E::ActiveModel::default_values();
+    let each = E::Column::iter()
+        .filter_map(|column| Some((column.json_key().to_owned(), placeholder(&defaults.get(column).into_value()?))));
+    each.collect()
+}
+
+/// As serde reads it: SeaORM writes times and bytes in another form.
+fn placeholder(value: &Value) -> Json {
+    let written = match value {
+        Value::ChronoDate(date) => serde_json::to_value(date),
+        Value::ChronoTime(time) => serde_json::to_value(time),
+        Value::ChronoDateTime(time) => serde_json::to_value(time),
+        Value::ChronoDateTimeUtc(time) => serde_json::to_value(time),
+        Value::ChronoDateTimeWithTimeZone(time) => serde_json::to_value(time),
+        Value::ChronoDateTimeLocal(time) => serde_json::to_value(time),
+        Value::TimeDate(date) => serde_json::to_value(date),
+        Value::TimeTime(time) => serde_json::to_value(time),
+        Value::TimeDateTime(time) => serde_json::to_value(time),
+        Value::TimeDateTimeWithTimeZone(time) => serde_json::to_value(time),
+        Value::Bytes(Some(_)) => Ok(Json::Array(Vec::new())),
+        other => Ok(sea_value_to_json_value(other)),
+    };
+    written.unwrap_or_default()
 }

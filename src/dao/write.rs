@@ -7,6 +7,7 @@ use sea_orm::{
 
 use super::{BaseDao, base::KeyOf, key::Key};
 use crate::{
+    convention::has_changes,
     error::{Error, Result},
     query::Conditions,
     session::Session,
@@ -54,7 +55,9 @@ where
 
     async fn update_on(&self, session: &Session, mut model: E::ActiveModel) -> Result<E::Model> {
         self.columns.stamp_update(&mut model);
-        let model = model.before_save(session, false).await.map_err(during::<E>("update"))?;
+        let mut model = model.before_save(session, false).await.map_err(during::<E>("update"))?;
+        // What the entity changed by itself is a change too.
+        self.columns.stamp_update(&mut model);
         let key = key_of::<E>(&model)?;
         if !has_changes::<E>(&model) {
             let found = self.within(session).query().filter(key.condition()).first().await?;
@@ -143,13 +146,6 @@ fn key_of<E: EntityTrait>(model: &E::ActiveModel) -> Result<Key<E>> {
         let expected = format!("the whole primary key of {} to be set", E::default().table_name());
         Error::argument("primary key", "(not set)", expected)
     })
-}
-
-/// Whether an update would set anything; the key itself is not updated.
-fn has_changes<E: EntityTrait>(model: &E::ActiveModel) -> bool {
-    E::Column::iter()
-        .filter(|column| E::PrimaryKey::from_column(*column).is_none())
-        .any(|column| matches!(model.get(column), ActiveValue::Set(_)))
 }
 
 /// Whether the model came out of the database: its key was not set by the caller.

@@ -76,11 +76,15 @@ pub trait Conditions<E: EntityTrait>: Sized {
     #[must_use]
     fn in_<V: Into<Value>>(mut self, column: E::Column, values: impl IntoIterator<Item = V>) -> Self {
         let (values, null) = split_nulls(values);
-        if values.is_empty() && !null {
-            self.push_never();
+        match (values.is_empty(), null) {
+            (true, false) => {
+                self.push_never();
+                self.filter(never())
+            }
+            (true, true) => self.is_null(column),
+            (false, false) => self.filter(column.is_in(values)),
+            (false, true) => self.filter(Condition::any().add(column.is_in(values)).add(column.is_null())),
         }
-        let listed = column.is_in(values);
-        self.filter(if null { Condition::any().add(listed).add(column.is_null()) } else { listed.into_condition() })
     }
 
     /// The column is none of `values`. With no values everything matches; rows in which it is NULL match only then.
@@ -102,14 +106,17 @@ pub trait Conditions<E: EntityTrait>: Sized {
     }
 
     /// The column matches `pattern`, in which `%` and `_` are wildcards. For text from a user take
-    /// [`contains`](Self::contains) and its like.
+    /// [`contains`](Self::contains) and its like. What a backslash means, and whether `a` matches `A`, is up to the
+    /// database.
     #[must_use]
     fn like(self, column: E::Column, pattern: impl Into<String>) -> Self {
         let pattern: String = pattern.into();
         self.filter(column.like(pattern))
     }
 
-    /// The column contains `text`, taken literally.
+    /// The column contains `text`, taken literally. Whether `a` is found as `A` is up to the database: not on PostgreSQL,
+    /// for the 26 Latin letters on SQLite, by the column's collation on MySQL. The same goes for
+    /// [`starts_with`](Self::starts_with) and [`ends_with`](Self::ends_with).
     #[must_use]
     fn contains(self, column: E::Column, text: impl AsRef<str>) -> Self {
         self.filter(like_literally(column, "%", text.as_ref(), "%"))
@@ -177,6 +184,11 @@ impl<E: EntityTrait> Conditions<E> for Group<E> {
         let all = std::mem::replace(&mut self.condition, Condition::all());
         self.condition = all.add(condition);
     }
+}
+
+/// A condition that no row meets.
+pub(super) fn never() -> Expr {
+    Expr::cust("1 = 0")
 }
 
 fn is_null(value: &Value) -> bool {

@@ -10,7 +10,7 @@ use super::{
     scope::{conditions_in_scope, deleted_rows, table},
 };
 use crate::{
-    convention::now_for,
+    convention::{moment_for, now},
     error::{Error, Result},
 };
 
@@ -83,9 +83,10 @@ impl<E: EntityTrait> DeleteBuilder<E> {
         };
         let mut statement = UpdateStatement::new();
         statement.table(E::default().table_ref());
+        let now = now();
         for column in [Some(deleted_at), self.scope.columns.updated_at].into_iter().flatten() {
-            if let Some(now) = now_for::<E>(column) {
-                statement.value(column, now);
+            if let Some(moment) = moment_for::<E>(column, now) {
+                statement.value(column, moment);
             }
         }
         if !conditions.is_empty() {

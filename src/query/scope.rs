@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sea_orm::{ColumnTrait, Condition, EntityTrait};
 
+use super::conditions::never;
 use crate::{
     convention::ConventionColumns,
     error::{Error, Result},
@@ -66,7 +67,7 @@ impl<E: EntityTrait> Scope<E> {
     pub(super) fn all_conditions(&self) -> Condition {
         let condition = self.condition.clone();
         match (self.columns.deleted_at, self.deleted) {
-            (None, DeletedRows::Only) => condition.add(sea_orm::sea_query::Expr::cust("1 = 0")),
+            (None, DeletedRows::Only) => condition.add(never()),
             (None, _) | (_, DeletedRows::Included) => condition,
             (Some(column), DeletedRows::Excluded) => condition.add(column.is_null()),
             (Some(column), DeletedRows::Only) => condition.add(column.is_not_null()),

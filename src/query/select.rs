@@ -1,8 +1,8 @@
 //! SELECT.
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, IntoSimpleExpr, Order, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, RelationDef, Select, Statement, TryGetable, TryGetableMany,
+    ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, IntoSimpleExpr, Order, QueryFilter, QueryOrder,
+    QueryResult, QuerySelect, QueryTrait, RelationDef, Select, Statement, TryGetable, TryGetableMany,
     sea_query::{Expr, ExprTrait, Func, IntoCondition, SelectStatement},
 };
 
@@ -18,12 +18,15 @@ use crate::{
 
 /// A query on the rows of `E`.
 ///
-/// Made by [`BaseDao::query`](crate::BaseDao::query); the conditions come from the trait [`Conditions`]. A builder can be
+/// Made by [`BaseDao::query`](crate::BaseDao::query); the conditions come from the trait
+/// [`Conditions`](super::Conditions). A builder can be
 /// cloned and run more than once.
 #[must_use = "a query does nothing until it is run"]
 pub struct QueryBuilder<E: EntityTrait> {
     scope: Scope<E>,
     select: Select<E>,
+    limit: Option<u64>,
+    offset: Option<u64>,
     /// DISTINCT, GROUP BY, or something of the caller's: rows can only be counted from outside.
     shaped: bool,
 }
@@ -32,13 +35,14 @@ conditions_in_scope!(QueryBuilder);
 
 impl<E: EntityTrait> Clone for QueryBuilder<E> {
     fn clone(&self) -> Self {
-        Self { scope: self.scope.clone(), select: self.select.clone(), shaped: self.shaped }
+        let Self { scope, select, limit, offset, shaped } = self;
+        Self { scope: scope.clone(), select: select.clone(), limit: *limit, offset: *offset, shaped: *shaped }
     }
 }
 
 impl<E: EntityTrait> QueryBuilder<E> {
     pub(crate) fn new(scope: Scope<E>) -> Self {
-        Self { scope, select: E::find(), shaped: false }
+        Self { scope, select: E::find(), limit: None, offset: None, shaped: false }
     }
 
     deleted_rows!();
@@ -61,15 +65,13 @@ impl<E: EntityTrait> QueryBuilder<E> {
 
     /// At most so many rows.
     pub fn limit(mut self, rows: u64) -> Self {
-        self.select = self.select.limit(rows);
-        self.shaped = true;
+        self.limit = Some(rows);
         self
     }
 
     /// Leaves out the first rows.
     pub fn offset(mut self, rows: u64) -> Self {
-        self.select = self.select.offset(rows);
-        self.shaped = true;
+        self.offset = Some(rows);
         self
     }
 
@@ -122,7 +124,28 @@ impl<E: EntityTrait> QueryBuilder<E> {
     /// [`Database`](crate::Database).
     pub fn into_select(self) -> Select<E> {
         let conditions = self.scope.all_conditions();
-        if conditions.is_empty() { self.select } else { self.select.filter(conditions) }
+        let mut select = if conditions.is_empty() { self.select } else { self.select.filter(conditions) };
+        if let Some(rows) = self.offset {
+            select = select.offset(rows);
+            if self.limit.is_none() && !has_limit(&select) {
+                // Not every database knows OFFSET without LIMIT.
+                select = select.limit(i64::MAX.unsigned_abs());
+            }
+        }
+        match self.limit {
+            Some(rows) => select.limit(rows),
+            None => select,
+        }
+    }
+
+    /// Whether no row can match, so that nothing needs to be sent.
+    fn is_empty(&self) -> bool {
+        self.scope.never || self.limit == Some(0)
+    }
+
+    /// Whether the rows are those that match the conditions, neither fewer nor others.
+    fn is_plain(&self) -> bool {
+        !self.shaped && self.limit.is_none() && self.offset.is_none()
     }
 
     /// The statement, without running it.
@@ -142,7 +165,7 @@ impl<E: EntityTrait> QueryBuilder<E> {
     /// Dropping the future loses nothing; in a transaction it aborts the transaction when the statement was under way.
     /// The same holds for all methods that run the query.
     pub async fn all(self) -> Result<Vec<E::Model>> {
-        if self.scope.never {
+        if self.is_empty() {
             return Ok(Vec::new());
         }
         let session = self.scope.read_session();
@@ -155,7 +178,7 @@ impl<E: EntityTrait> QueryBuilder<E> {
     ///
     /// As [`all`](Self::all).
     pub async fn all_as<M: FromQueryResult + Send>(self) -> Result<Vec<M>> {
-        if self.scope.never {
+        if self.is_empty() {
             return Ok(Vec::new());
         }
         let session = self.scope.read_session();
@@ -172,7 +195,7 @@ impl<E: EntityTrait> QueryBuilder<E> {
         T: TryGetableMany + Send,
     {
         let columns: Vec<_> = columns.into_iter().collect();
-        if self.scope.never {
+        if self.is_empty() {
             return Ok(Vec::new());
         }
         let session = self.scope.read_session();
@@ -186,7 +209,7 @@ impl<E: EntityTrait> QueryBuilder<E> {
     ///
     /// As [`all`](Self::all).
     pub async fn first(self) -> Result<Option<E::Model>> {
-        if self.scope.never {
+        if self.is_empty() {
             return Ok(None);
         }
         let session = self.scope.read_session();
@@ -199,7 +222,8 @@ impl<E: EntityTrait> QueryBuilder<E> {
     ///
     /// [`Error::NotFound`] when there is none, [`Error::NotUnique`] when there are more; else as [`all`](Self::all).
     pub async fn one(self) -> Result<E::Model> {
-        let mut rows = self.limit(2).all().await?;
+        let most = self.limit.map_or(2, |rows| Ord::min(rows, 2));
+        let mut rows = self.limit(most).all().await?;
         match (rows.pop(), rows.pop()) {
             (None, _) => Err(Error::NotFound { entity: table::<E>(), key: "these conditions".to_owned() }),
             (Some(row), None) => Ok(row),
@@ -213,7 +237,7 @@ impl<E: EntityTrait> QueryBuilder<E> {
     ///
     /// As [`all`](Self::all).
     pub async fn exists(self) -> Result<bool> {
-        if self.scope.never {
+        if self.is_empty() {
             return Ok(false);
         }
         let session = self.scope.read_session();
@@ -233,86 +257,128 @@ impl<E: EntityTrait> QueryBuilder<E> {
     ///
     /// As [`all`](Self::all).
     pub async fn count(self) -> Result<u64> {
-        if !self.shaped {
+        if self.is_plain() {
             return CountBuilder::new(self.scope).run().await;
         }
-        if self.scope.never {
+        if self.is_empty() {
             return Ok(0);
         }
         let session = self.scope.read_session();
         let rows = self.into_select().into_query();
-        let count = SelectStatement::new().expr(Expr::cust("COUNT(*)")).from_subquery(rows, "counted").to_owned();
+        let count = SelectStatement::new().expr(Expr::cust("COUNT(*)")).from_subquery(rows, MATCHING).to_owned();
         let row = session.query_one(&count).await.map_err(failed::<E>)?;
         row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0).map(i64::unsigned_abs).map_err(failed::<E>))
     }
 
     /// Page `page`, counted from 1, of `per_page` rows, and the number of all rows.
     ///
-    /// Without an order that tells all rows apart, rows may appear on two pages or on none.
+    /// Without an order that tells all rows apart, rows may appear on two pages or on none. A limit and an offset of the
+    /// query give way to those of the page.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidArgument`] for page 0 or a size that is not within 1 to [`MAX_PAGE_SIZE`](super::MAX_PAGE_SIZE);
     /// else as [`all`](Self::all).
-    pub async fn page(self, page: u64, per_page: u64) -> Result<Page<E::Model>> {
+    pub async fn page(mut self, page: u64, per_page: u64) -> Result<Page<E::Model>> {
         let offset = offset(page, per_page)?;
+        (self.limit, self.offset) = (None, None);
         let total = self.clone().count().await?;
         let items = if offset < total { self.limit(per_page).offset(offset).all().await? } else { Vec::new() };
         Ok(Page { items, total, page, per_page })
     }
 
-    /// The sum of a column of integers; 0 without rows.
+    /// The sum of a column of integers over the query's rows; 0 without rows.
     ///
     /// # Errors
     ///
-    /// As [`all`](Self::all).
+    /// As [`all`](Self::all); an error of the class [`Decode`](crate::error::ErrorClass::Decode), or the database's own,
+    /// for a sum that is not a whole number within 64 bits.
     pub async fn sum(self, column: E::Column) -> Result<i64> {
         let kind = integer_type(self.scope.read_session().backend());
-        let sum = Func::sum(column.into_simple_expr());
-        Ok(self.aggregate(Expr::expr(sum).cast_as(kind)).await?.unwrap_or(0))
+        let row = self.compute(column, |column| {
+            let sum = Expr::expr(Func::sum(column));
+            let whole = sum.clone().cast_as(kind);
+            // Not every database's cast refuses what does not fit.
+            vec![whole.clone(), sum.eq(whole)]
+        });
+        let Some(row) = row.await? else { return Ok(0) };
+        let sum: Option<i64> = row.try_get_by_index(0).map_err(failed::<E>)?;
+        let exact: Option<bool> = row.try_get_by_index(1).map_err(failed::<E>)?;
+        match sum {
+            None => Ok(0),
+            Some(sum) if exact == Some(true) => Ok(sum),
+            Some(_) => Err(failed::<E>(DbErr::Type("the sum is not a whole number within 64 bits".to_owned()))),
+        }
     }
 
-    /// The average of a column of numbers; `None` without rows.
+    /// The average of a column of numbers over the query's rows; `None` without rows.
     ///
     /// # Errors
     ///
     /// As [`all`](Self::all).
     pub async fn avg(self, column: E::Column) -> Result<Option<f64>> {
         let kind = float_type(self.scope.read_session().backend());
-        let average = Func::avg(column.into_simple_expr());
-        self.aggregate(Expr::expr(average).cast_as(kind)).await
+        self.aggregate(column, |column| Expr::expr(Func::avg(column)).cast_as(kind)).await
     }
 
-    /// The smallest value of a column; `None` without rows.
+    /// The smallest value of a column in the query's rows; `None` without rows.
     ///
     /// # Errors
     ///
     /// As [`all`](Self::all).
     pub async fn min<V: TryGetable + Send>(self, column: E::Column) -> Result<Option<V>> {
-        self.aggregate(Func::min(column.into_simple_expr()).into()).await
+        self.aggregate(column, |column| Func::min(column).into()).await
     }
 
-    /// The largest value of a column; `None` without rows.
+    /// The largest value of a column in the query's rows; `None` without rows.
     ///
     /// # Errors
     ///
     /// As [`all`](Self::all).
     pub async fn max<V: TryGetable + Send>(self, column: E::Column) -> Result<Option<V>> {
-        self.aggregate(Func::max(column.into_simple_expr()).into()).await
+        self.aggregate(column, |column| Func::max(column).into()).await
     }
 
-    async fn aggregate<V: TryGetable + Send>(self, of: Expr) -> Result<Option<V>> {
-        if self.scope.never {
+    async fn aggregate<V: TryGetable>(
+        self,
+        column: E::Column,
+        of: impl FnOnce(Expr) -> Expr + Send,
+    ) -> Result<Option<V>> {
+        let row = self.compute(column, |column| vec![of(column)]).await?;
+        row.map_or(Ok(None), |row| row.try_get_by_index::<Option<V>>(0).map_err(failed::<E>))
+    }
+
+    /// One row of expressions over the query's rows; `None` when nothing needs to be sent.
+    async fn compute(
+        self,
+        column: E::Column,
+        of: impl FnOnce(Expr) -> Vec<Expr> + Send,
+    ) -> Result<Option<QueryResult>> {
+        if self.is_empty() {
             return Ok(None);
         }
         let session = self.scope.read_session();
-        let mut statement = self.into_select().into_query();
-        statement.clear_selects().clear_order_by().expr(of);
-        let row = session.query_one(&statement).await.map_err(failed::<E>)?;
-        row.map_or(Ok(None), |row| row.try_get_by_index::<Option<V>>(0).map_err(failed::<E>))
+        let plain = self.is_plain();
+        let mut rows = self.into_select().into_query();
+        let statement = if plain {
+            rows.clear_selects().clear_order_by().exprs(of(column.into_simple_expr())).to_owned()
+        } else {
+            SelectStatement::new().exprs(of(Expr::col(column))).from_subquery(rows, MATCHING).to_owned()
+        };
+        session.query_one(&statement).await.map_err(failed::<E>)
     }
 }
 
-fn failed<E: EntityTrait>(error: sea_orm::DbErr) -> Error {
+/// The name of a query whose rows are counted or added up.
+const MATCHING: &str = "matching";
+
+/// Whether a limit has been set on SeaORM's builder itself, which does not tell.
+fn has_limit<E: EntityTrait>(select: &Select<E>) -> bool {
+    let mut without = QueryTrait::as_query(select).clone();
+    without.reset_limit();
+    without != *QueryTrait::as_query(select)
+}
+
+fn failed<E: EntityTrait>(error: DbErr) -> Error {
     Error::from(error).during("select", table::<E>())
 }

@@ -10,7 +10,7 @@ use super::{
     scope::{conditions_in_scope, deleted_rows, table},
 };
 use crate::{
-    convention::now_for,
+    convention::{moment_for, now},
     error::{Error, Result},
 };
 
@@ -87,9 +87,9 @@ impl<E: EntityTrait> UpdateBuilder<E> {
         }
         if let Some(updated_at) = self.scope.columns.updated_at
             && !self.sets.iter().any(|(column, _)| column.as_str() == updated_at.as_str())
-            && let Some(now) = now_for::<E>(updated_at)
+            && let Some(moment) = moment_for::<E>(updated_at, now())
         {
-            statement.value(updated_at, now);
+            statement.value(updated_at, moment);
         }
         let conditions = self.scope.all_conditions();
         if !conditions.is_empty() {

@@ -17,6 +17,7 @@ for_each_backend!(
     a_row_that_fails_takes_all_back,
     many_rows_inside_of_a_transaction,
     json_objects_become_rows,
+    json_of_types_of_ones_own,
     json_that_does_not_fit_is_refused,
     an_update_or_deletion_of_all_rows_has_to_be_said,
     an_update_of_no_column_is_refused,
@@ -207,6 +208,73 @@ async fn json_objects_become_rows(db: TestDb) {
     let id = "01890a5d-ac96-774b-bcce-b302099a8057";
     assert_eq!(tags.insert_json([json!({"id": id, "name": "red"})]).await.unwrap(), 1);
     assert!(tags.exists(id.parse::<Uuid>().unwrap()).await.unwrap());
+}
+
+mod parcel {
+    use sea_orm::entity::prelude::*;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Clone, Debug, Default, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+    #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(1))")]
+    #[serde(rename_all = "lowercase")]
+    pub(crate) enum Size {
+        #[default]
+        #[sea_orm(string_value = "S")]
+        Small,
+        #[sea_orm(string_value = "L")]
+        Large,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
+    #[sea_orm(table_name = "parcel")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key)]
+        pub(crate) id: i64,
+        #[sea_orm(default_value = "L")]
+        #[serde(default)]
+        pub(crate) size: Size,
+        #[sea_orm(default_value = "2000-01-01")]
+        pub(crate) day: Date,
+        #[sea_orm(default_value = "none")]
+        #[serde(skip_serializing)]
+        pub(crate) secret: String,
+        #[sea_orm(nullable)]
+        pub(crate) seal: Vec<u8>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+async fn json_of_types_of_ones_own(db: TestDb) {
+    let table = Schema::new(db.backend()).create_table_from_entity(parcel::Entity);
+    db.execute(&table).await.unwrap();
+    let parcels = BaseDao::<parcel::Entity>::new((*db).clone());
+    let rows = [
+        json!({"size": "small", "day": "2024-02-29"}),
+        json!({"secret": "a", "seal": [1, 255]}),
+        json!({"size": "large"}),
+    ];
+    assert_eq!(parcels.insert_json(rows).await.unwrap(), 3);
+    let columns = [parcel::Column::Size, parcel::Column::Day, parcel::Column::Secret];
+    let mut found: Vec<(parcel::Size, Date, String)> = parcels.query().values(columns).await.unwrap();
+    found.sort_by_key(|(_, day, secret)| (*day, secret.clone()));
+    let row = |size, day: &str, secret: &str| (size, day.parse::<Date>().unwrap(), secret.to_owned());
+    assert_eq!(
+        found,
+        [
+            row(parcel::Size::Large, "2000-01-01", "a"),
+            row(parcel::Size::Large, "2000-01-01", "none"),
+            row(parcel::Size::Small, "2024-02-29", "none"),
+        ]
+    );
+    let refused = parcels.insert_json([json!({"size": "L"})]).await.unwrap_err();
+    assert!(
+        matches!(&refused, Error::InvalidArgument { value, .. } if value.starts_with("row 0: size: ")),
+        "{refused:?}"
+    );
 }
 
 async fn json_that_does_not_fit_is_refused(db: TestDb) {
