@@ -244,7 +244,7 @@ async fn run(path: &Path) -> Result<(), Box<dyn Error>> {
     println!("  {:?}, updated {}", updated.email, updated.updated_at);
 
     println!("\ntransfer 100.00 from {} to {}", first.username, second.username);
-    db.execute_transaction(async |tx| users.within(tx).transfer(first.id, second.id, 100_00).await).await?;
+    db.execute_transaction(async |tx| users.within(tx).transfer(first.id, second.id, 10_000).await).await?;
     print_balances(&users, [first.id, second.id]).await?;
 
     println!("\ntransfer more than there is: rolled back");

@@ -1,5 +1,6 @@
 //! Fluent builders for SELECT, COUNT, UPDATE and DELETE on one entity.
 
+mod aggregate;
 mod conditions;
 mod count;
 mod delete;

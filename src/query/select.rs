@@ -2,8 +2,8 @@
 
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, IntoSimpleExpr, Order, QueryFilter, QueryOrder,
-    QueryResult, QuerySelect, QueryTrait, RelationDef, Select, Statement, TryGetable, TryGetableMany,
-    sea_query::{Expr, ExprTrait, Func, IntoCondition, SelectStatement},
+    QuerySelect, QueryTrait, RelationDef, Select, Statement, TryGetableMany,
+    sea_query::{Expr, IntoCondition, SelectStatement},
 };
 
 use super::{
@@ -11,10 +11,7 @@ use super::{
     page::offset,
     scope::{conditions_in_scope, deleted_rows, table},
 };
-use crate::{
-    backend::{float_type, integer_type},
-    error::{Error, Result},
-};
+use crate::error::{Error, Result};
 
 /// A query on the rows of `E`.
 ///
@@ -23,26 +20,32 @@ use crate::{
 /// cloned and run more than once.
 #[must_use = "a query does nothing until it is run"]
 pub struct QueryBuilder<E: EntityTrait> {
-    scope: Scope<E>,
+    pub(super) scope: Scope<E>,
     select: Select<E>,
     limit: Option<u64>,
     offset: Option<u64>,
+    /// Other tables take part.
+    joined: bool,
     /// DISTINCT, GROUP BY, or something of the caller's: rows can only be counted from outside.
     shaped: bool,
+    /// GROUP BY: a row is not a row of the table any more.
+    pub(super) grouped: bool,
 }
 
 conditions_in_scope!(QueryBuilder);
 
 impl<E: EntityTrait> Clone for QueryBuilder<E> {
     fn clone(&self) -> Self {
-        let Self { scope, select, limit, offset, shaped } = self;
-        Self { scope: scope.clone(), select: select.clone(), limit: *limit, offset: *offset, shaped: *shaped }
+        let Self { scope, select, limit, offset, joined, shaped, grouped } = self;
+        let (scope, select) = (scope.clone(), select.clone());
+        Self { scope, select, limit: *limit, offset: *offset, joined: *joined, shaped: *shaped, grouped: *grouped }
     }
 }
 
 impl<E: EntityTrait> QueryBuilder<E> {
     pub(crate) fn new(scope: Scope<E>) -> Self {
-        Self { scope, select: E::find(), limit: None, offset: None, shaped: false }
+        let select = E::find();
+        Self { scope, select, limit: None, offset: None, joined: false, shaped: false, grouped: false }
     }
 
     deleted_rows!();
@@ -87,6 +90,7 @@ impl<E: EntityTrait> QueryBuilder<E> {
     pub fn group_by(mut self, by: impl IntoSimpleExpr) -> Self {
         self.select = self.select.group_by(by);
         self.shaped = true;
+        self.grouped = true;
         self
     }
 
@@ -100,7 +104,7 @@ impl<E: EntityTrait> QueryBuilder<E> {
     /// Joins along a relation.
     pub fn join(mut self, join: sea_orm::JoinType, relation: RelationDef) -> Self {
         self.select = self.select.join(join, relation);
-        self.shaped = true;
+        self.joined = true;
         self
     }
 
@@ -139,12 +143,12 @@ impl<E: EntityTrait> QueryBuilder<E> {
     }
 
     /// Whether no row can match, so that nothing needs to be sent.
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.scope.never || self.limit == Some(0)
     }
 
     /// Whether the rows are those that match the conditions, neither fewer nor others.
-    fn is_plain(&self) -> bool {
+    pub(super) fn is_plain(&self) -> bool {
         !self.shaped && self.limit.is_none() && self.offset.is_none()
     }
 
@@ -257,15 +261,21 @@ impl<E: EntityTrait> QueryBuilder<E> {
     ///
     /// As [`all`](Self::all).
     pub async fn count(self) -> Result<u64> {
-        if self.is_plain() {
+        let plain = self.is_plain();
+        if plain && !self.joined {
             return CountBuilder::new(self.scope).run().await;
         }
         if self.is_empty() {
             return Ok(0);
         }
         let session = self.scope.read_session();
-        let rows = self.into_select().into_query();
-        let count = SelectStatement::new().expr(Expr::cust("COUNT(*)")).from_subquery(rows, MATCHING).to_owned();
+        let mut rows = self.into_select().into_query();
+        let counted = Expr::cust("COUNT(*)");
+        let count = if plain {
+            rows.clear_selects().clear_order_by().expr(counted).to_owned()
+        } else {
+            SelectStatement::new().expr(counted).from_subquery(rows, MATCHING).to_owned()
+        };
         let row = session.query_one(&count).await.map_err(failed::<E>)?;
         row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0).map(i64::unsigned_abs).map_err(failed::<E>))
     }
@@ -286,91 +296,10 @@ impl<E: EntityTrait> QueryBuilder<E> {
         let items = if offset < total { self.limit(per_page).offset(offset).all().await? } else { Vec::new() };
         Ok(Page { items, total, page, per_page })
     }
-
-    /// The sum of a column of integers over the query's rows; 0 without rows.
-    ///
-    /// # Errors
-    ///
-    /// As [`all`](Self::all); an error of the class [`Decode`](crate::error::ErrorClass::Decode), or the database's own,
-    /// for a sum that is not a whole number within 64 bits.
-    pub async fn sum(self, column: E::Column) -> Result<i64> {
-        let kind = integer_type(self.scope.read_session().backend());
-        let row = self.compute(column, |column| {
-            let sum = Expr::expr(Func::sum(column));
-            let whole = sum.clone().cast_as(kind);
-            // Not every database's cast refuses what does not fit.
-            vec![whole.clone(), sum.eq(whole)]
-        });
-        let Some(row) = row.await? else { return Ok(0) };
-        let sum: Option<i64> = row.try_get_by_index(0).map_err(failed::<E>)?;
-        let exact: Option<bool> = row.try_get_by_index(1).map_err(failed::<E>)?;
-        match sum {
-            None => Ok(0),
-            Some(sum) if exact == Some(true) => Ok(sum),
-            Some(_) => Err(failed::<E>(DbErr::Type("the sum is not a whole number within 64 bits".to_owned()))),
-        }
-    }
-
-    /// The average of a column of numbers over the query's rows; `None` without rows.
-    ///
-    /// # Errors
-    ///
-    /// As [`all`](Self::all).
-    pub async fn avg(self, column: E::Column) -> Result<Option<f64>> {
-        let kind = float_type(self.scope.read_session().backend());
-        self.aggregate(column, |column| Expr::expr(Func::avg(column)).cast_as(kind)).await
-    }
-
-    /// The smallest value of a column in the query's rows; `None` without rows.
-    ///
-    /// # Errors
-    ///
-    /// As [`all`](Self::all).
-    pub async fn min<V: TryGetable + Send>(self, column: E::Column) -> Result<Option<V>> {
-        self.aggregate(column, |column| Func::min(column).into()).await
-    }
-
-    /// The largest value of a column in the query's rows; `None` without rows.
-    ///
-    /// # Errors
-    ///
-    /// As [`all`](Self::all).
-    pub async fn max<V: TryGetable + Send>(self, column: E::Column) -> Result<Option<V>> {
-        self.aggregate(column, |column| Func::max(column).into()).await
-    }
-
-    async fn aggregate<V: TryGetable>(
-        self,
-        column: E::Column,
-        of: impl FnOnce(Expr) -> Expr + Send,
-    ) -> Result<Option<V>> {
-        let row = self.compute(column, |column| vec![of(column)]).await?;
-        row.map_or(Ok(None), |row| row.try_get_by_index::<Option<V>>(0).map_err(failed::<E>))
-    }
-
-    /// One row of expressions over the query's rows; `None` when nothing needs to be sent.
-    async fn compute(
-        self,
-        column: E::Column,
-        of: impl FnOnce(Expr) -> Vec<Expr> + Send,
-    ) -> Result<Option<QueryResult>> {
-        if self.is_empty() {
-            return Ok(None);
-        }
-        let session = self.scope.read_session();
-        let plain = self.is_plain();
-        let mut rows = self.into_select().into_query();
-        let statement = if plain {
-            rows.clear_selects().clear_order_by().exprs(of(column.into_simple_expr())).to_owned()
-        } else {
-            SelectStatement::new().exprs(of(Expr::col(column))).from_subquery(rows, MATCHING).to_owned()
-        };
-        session.query_one(&statement).await.map_err(failed::<E>)
-    }
 }
 
 /// The name of a query whose rows are counted or added up.
-const MATCHING: &str = "matching";
+pub(super) const MATCHING: &str = "matching";
 
 /// Whether a limit has been set on SeaORM's builder itself, which does not tell.
 fn has_limit<E: EntityTrait>(select: &Select<E>) -> bool {
@@ -379,6 +308,6 @@ fn has_limit<E: EntityTrait>(select: &Select<E>) -> bool {
     without != *QueryTrait::as_query(select)
 }
 
-fn failed<E: EntityTrait>(error: DbErr) -> Error {
+pub(super) fn failed<E: EntityTrait>(error: DbErr) -> Error {
     Error::from(error).during("select", table::<E>())
 }

@@ -23,7 +23,7 @@ async fn settings_that_make_no_sense_are_refused(db: TestDb) {
     let error = refused(db.config().max_overflow(10_001)).await;
     assert!(matches!(error, Error::Config { setting: "max_overflow", .. }), "{error:?}");
     let error = refused(db.config().pool_timeout(Duration::ZERO)).await;
-    assert_eq!(error.to_string(), r#"invalid setting pool_timeout = "0ns": expected more than zero"#);
+    assert_eq!(error.to_string(), r#"invalid setting pool_timeout = "0ns": expected more than zero, at most 7 days"#);
 }
 
 async fn an_unreachable_or_missing_database_is_an_error_with_its_cause(db: TestDb) {

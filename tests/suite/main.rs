@@ -17,6 +17,7 @@ mod dao;
 mod dao_rules;
 mod dao_sessions;
 mod dialects;
+mod ends;
 mod errors;
 mod hooks;
 mod hostile;

@@ -1,6 +1,6 @@
 //! SQLite in memory: the data live as long as the `Database`, and every session sees the same.
 
-use sea_dao::{Database, Result};
+use sea_dao::{Database, Result, prelude::*};
 
 use crate::support::{TestDb, count_users, insert_user, nonce, poll_times, usernames};
 
@@ -21,6 +21,7 @@ in_memory!(
     two_databases_share_nothing,
     readers_see_what_is_committed,
     writers_take_turns,
+    a_failure_that_rolls_back_by_itself_aborts_the_transaction,
 );
 
 async fn every_session_sees_the_same_data(db: TestDb) {
@@ -78,4 +79,30 @@ async fn writers_take_turns(db: TestDb) {
         task.await.unwrap().unwrap();
     }
     assert_eq!(count_users(&*db).await, 16);
+}
+
+async fn a_failure_that_rolls_back_by_itself_aborts_the_transaction(db: TestDb) {
+    insert_user(&*db, "taken").await.unwrap();
+    let ended = db
+        .execute_transaction(async |tx| -> Result<()> {
+            insert_user(tx, "first").await?;
+            let sql = "INSERT OR ROLLBACK INTO user (username, phone) VALUES ('taken', 'x')";
+            let _ = tx.execute_unprepared(sql).await;
+            assert!(insert_user(tx, "later").await.is_err(), "it would be committed by itself");
+            Ok(())
+        })
+        .await;
+    assert!(matches!(ended, Err(sea_dao::Error::TransactionAborted { .. })), "{ended:?}");
+    assert_eq!(usernames(&*db).await, ["taken"]);
+
+    // An ordinary violation leaves the transaction open.
+    db.execute_transaction(async |tx| -> Result<()> {
+        insert_user(tx, "first").await?;
+        assert!(insert_user(tx, "taken").await.is_err());
+        insert_user(tx, "later").await?;
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(usernames(&*db).await, ["first", "later", "taken"]);
 }

@@ -171,7 +171,7 @@ async fn a_timeout_names_the_numbers(db: TestDb) {
     let error = nonce(&pool, 3).await.unwrap_err();
     assert!(error.is_timeout() && !error.is_disconnect() && !error.is_retryable(), "{error:?}");
     let text = error.to_string();
-    assert!(text.contains("size 2 of 2, overflow 1, checked out 2, waiting 1"), "{text}");
+    assert!(text.contains("size 2 of 2, overflow 1, checked out 2, connecting 0, waiting 1"), "{text}");
     let Error::PoolTimeout(timeout) = error else { panic!("{error:?}") };
     assert!(timeout.waited >= limit);
     assert_eq!((timeout.size, timeout.limit, timeout.overflow), (2, 2, 1));

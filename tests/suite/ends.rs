@@ -1,0 +1,105 @@
+//! Transactions that the database ends by itself, and what sessions are left with.
+
+use entities::{customer_order, user};
+use sea_dao::{BaseDao, Error, FlushMode, Result, prelude::*};
+use sea_orm::{ConnectionTrait, JoinType, RelationTrait};
+
+use crate::support::{TestDb, count_users, insert_user, new_user};
+
+for_each_backend!(
+    a_definition_inside_a_transaction_does_not_commit_it,
+    a_definition_outside_of_a_transaction_runs,
+    the_flush_mode_of_a_transaction_ends_with_it,
+    values_of_other_types_find_the_same_rows,
+    joined_rows_are_counted_and_added_up,
+    an_aggregate_of_groups_is_refused,
+);
+
+async fn a_definition_inside_a_transaction_does_not_commit_it(db: TestDb) {
+    let ended = db
+        .execute_transaction(async |tx| -> Result<()> {
+            insert_user(tx, "first").await?;
+            // Refused where it would commit; else part of the transaction.
+            let _ = tx.execute_unprepared("CREATE TABLE extra (a INT)").await;
+            insert_user(tx, "second").await?;
+            Err(Error::SessionClosed)
+        })
+        .await;
+    assert!(matches!(ended, Err(Error::SessionClosed)), "{ended:?}");
+    assert_eq!(count_users(db.outside()).await, 0);
+    let left = db.outside().execute_unprepared("SELECT a FROM extra").await;
+    assert!(left.is_err(), "the table was rolled back, or never made");
+}
+
+async fn a_definition_outside_of_a_transaction_runs(db: TestDb) {
+    db.session().execute_unprepared("CREATE TABLE extra (a INT); DROP TABLE extra").await.unwrap();
+    assert_eq!(db.status().checked_out, 0);
+}
+
+async fn the_flush_mode_of_a_transaction_ends_with_it(db: TestDb) {
+    let session = db.session();
+    let tx = session.begin().await.unwrap();
+    drop(tx);
+    let tx = sea_dao::session::TransactionBuilder::new(&session).flush_mode(FlushMode::Manual).begin().await.unwrap();
+    tx.add(new_user("pending"));
+    assert_eq!(count_users(&tx).await, 0, "nothing is flushed by itself");
+    tx.commit().await.unwrap();
+    assert_eq!(session.flush_mode(), FlushMode::Auto);
+    assert_eq!(count_users(&session).await, 1, "commit flushes");
+}
+
+async fn values_of_other_types_find_the_same_rows(db: TestDb) {
+    // One connection, so that each statement meets what the one before has prepared.
+    let db = db.open(|config| config.pool_size(1).max_overflow(0)).await;
+    let users = BaseDao::<user::Entity>::new(db.clone());
+    for name in ["a", "b", "c"] {
+        insert_user(&db, name).await.unwrap();
+    }
+    let third = users.query().eq(user::Column::Username, "c").one().await.unwrap().id;
+    let third_i32 = i32::try_from(third).unwrap();
+    for _ in 0..2 {
+        assert_eq!(users.query().eq(user::Column::Id, third_i32).count().await.unwrap(), 1);
+        assert_eq!(users.query().eq(user::Column::Id, third).count().await.unwrap(), 1);
+        assert_eq!(users.query().ge(user::Column::Id, 0_i64).count().await.unwrap(), 3);
+        assert_eq!(users.query().ge(user::Column::Id, 0.5_f64).count().await.unwrap(), 3);
+        assert_eq!(users.query().ge(user::Column::Id, 1_000_000_i32).count().await.unwrap(), 0);
+        assert_eq!(users.query().ge(user::Column::Id, 1e6_f64).count().await.unwrap(), 0);
+        assert_eq!(users.query().gt(user::Column::Balance, 100_f64).count().await.unwrap(), 0);
+        assert_eq!(users.delete_where().hard().gt(user::Column::Balance, 100_i64).exec().await.unwrap(), 0);
+        assert_eq!(users.delete_where().hard().gt(user::Column::Balance, 100_f64).exec().await.unwrap(), 0);
+    }
+    assert_eq!(users.count().await.unwrap(), 3);
+}
+
+async fn two_orders(db: &TestDb) -> BaseDao<user::Entity> {
+    let orders = BaseDao::<customer_order::Entity>::new((**db).clone());
+    let buyer = insert_user(&**db, "buyer").await.unwrap();
+    insert_user(&**db, "window shopper").await.unwrap();
+    for number in ["1", "2"] {
+        let order = customer_order::ActiveModel {
+            user_id: sea_orm::Set(buyer.id),
+            number: sea_orm::Set(number.to_owned()),
+            ..Default::default()
+        };
+        orders.insert(order).await.unwrap();
+    }
+    BaseDao::new((**db).clone())
+}
+
+async fn joined_rows_are_counted_and_added_up(db: TestDb) {
+    let users = two_orders(&db).await;
+    let joined = || users.query().join(JoinType::InnerJoin, user::Relation::CustomerOrder.def());
+    assert_eq!(joined().count().await.unwrap(), 2);
+    assert_eq!(joined().limit(1).all().await.unwrap().len(), 1);
+    let id = users.query().eq(user::Column::Username, "buyer").one().await.unwrap().id;
+    assert_eq!(joined().sum(user::Column::Id).await.unwrap(), 2 * id);
+    assert_eq!(joined().max::<i64>(user::Column::Id).await.unwrap(), Some(id));
+    let page = joined().order_asc(user::Column::Id).page(1, 10).await.unwrap();
+    assert_eq!((page.total, page.items.len()), (2, 2));
+}
+
+async fn an_aggregate_of_groups_is_refused(db: TestDb) {
+    let users = two_orders(&db).await;
+    let refused = users.query().group_by(user::Column::Status).sum(user::Column::Balance).await;
+    assert!(matches!(refused, Err(Error::InvalidArgument { .. })), "{refused:?}");
+}
