@@ -58,9 +58,23 @@ impl Failure {
 pub(crate) fn is_transient_connect_failure(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) => true,
-        sqlx::Error::Database(error) => error.is_transient_in_connect_phase(),
+        sqlx::Error::Database(error) => error.is_transient_in_connect_phase() || will_pass(error.as_ref()),
         _ => false,
     }
+}
+
+/// What sqlx does not know: a server that is full or going down.
+fn will_pass(error: &dyn sqlx::error::DatabaseError) -> bool {
+    #[cfg(feature = "postgres")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+        return matches!(error.code(), "57P01" | "57P02");
+    }
+    #[cfg(feature = "mysql")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        return super::mysql::is_transient_in_connect_phase(error.number());
+    }
+    let _ = error;
+    false
 }
 
 fn classify(error: &dyn sqlx::error::DatabaseError) -> (ErrorClass, Effect) {

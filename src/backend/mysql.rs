@@ -62,6 +62,11 @@ impl Backend for MySql {
     }
 }
 
+/// Too many connections, of all or of the user; the server goes down; the connection was killed.
+pub(super) fn is_transient_in_connect_phase(number: u16) -> bool {
+    matches!(number, 1040 | 1053 | 1203 | 1226 | 1927)
+}
+
 /// <https://mariadb.com/kb/en/mariadb-error-codes/>
 pub(super) fn classify(number: u16) -> (ErrorClass, Effect) {
     let class = match number {
@@ -74,7 +79,7 @@ pub(super) fn classify(number: u16) -> (ErrorClass, Effect) {
         1205 | 3572 => ErrorClass::LockTimeout,
         1317 | 1969 | 3024 => ErrorClass::StatementCancelled,
         1290 | 1792 | 1836 => ErrorClass::ReadOnly,
-        1053 | 1077 | 1078 | 1079 | 1080 | 1152 | 1158..=1161 | 1184 | 1927 => ErrorClass::Disconnect,
+        1053 | 1077 | 1078 | 1079 | 1080 | 1152 | 1158..=1161 | 1184 | 1927 | 3169 | 4031 => ErrorClass::Disconnect,
         _ => ErrorClass::Other,
     };
     let effect = match class {
@@ -83,4 +88,18 @@ pub(super) fn classify(number: u16) -> (ErrorClass, Effect) {
         _ => Effect::None,
     };
     (class, effect)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::classify;
+    use crate::error::ErrorClass;
+
+    #[test]
+    fn a_session_that_the_server_ended_is_a_disconnect() {
+        // Killed on MariaDB; killed, or idle for too long, on MySQL 8.
+        for number in [1927, 3169, 4031] {
+            assert_eq!(classify(number).0, ErrorClass::Disconnect, "{number}");
+        }
+    }
 }

@@ -102,9 +102,8 @@ impl DatabaseConfig {
         let mut config =
             Self::new(named.or(url).map_or_else(|| "sqlite::memory:".to_owned(), |url| url.trim().to_owned()));
         let pool = &mut config.pool;
-        let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-        set(&mut pool.pool_size, layers.number("pool_size", u32::MAX.into())?.map(count));
-        set(&mut pool.max_overflow, layers.number("max_overflow", u32::MAX.into())?.map(count));
+        set(&mut pool.pool_size, layers.number("pool_size", 1..=PoolConfig::MOST)?);
+        set(&mut pool.max_overflow, layers.number("max_overflow", 0..=PoolConfig::MOST)?);
         set(&mut pool.pool_timeout, layers.seconds("pool_timeout")?);
         set(&mut pool.pool_recycle, layers.seconds("pool_recycle")?);
         set(&mut pool.pool_pre_ping, layers.pre_ping()?);

@@ -1,6 +1,6 @@
 //! Settings from files and environment variables, one laid over the other.
 
-use std::{collections::HashMap, path::Path, time::Duration};
+use std::{collections::HashMap, fmt::Display, ops::RangeInclusive, path::Path, str::FromStr, time::Duration};
 
 use config::{Config, Environment, File, FileFormat, Map, Value};
 
@@ -65,11 +65,14 @@ impl Layers {
         value.into_string().map(Some).map_err(|_| Error::config(setting, "(not a text)", "a text"))
     }
 
-    pub(super) fn number(&mut self, setting: &'static str, most: u64) -> Result<Option<u64>> {
+    pub(super) fn number<N>(&mut self, setting: &'static str, allowed: RangeInclusive<N>) -> Result<Option<N>>
+    where
+        N: FromStr + PartialOrd + Display,
+    {
         let Some(text) = self.text(setting)? else { return Ok(None) };
         match text.trim().parse() {
-            Ok(number) if number <= most => Ok(Some(number)),
-            _ => Err(Error::config(setting, text, format!("a whole number up to {most}"))),
+            Ok(number) if allowed.contains(&number) => Ok(Some(number)),
+            _ => Err(Error::config(setting, text, format!("{} to {}", allowed.start(), allowed.end()))),
         }
     }
 
@@ -135,6 +138,9 @@ fn parse_seconds(text: &str) -> Option<Duration> {
 }
 
 fn unreadable(path: &Path, error: &config::ConfigError) -> Error {
+    // What follows the first line shows the file's own text, which may hold a password.
+    let error = error.to_string();
+    let error = error.lines().next().unwrap_or_default();
     Error::config("file", path.display(), format!("a readable TOML file ({error})"))
 }
 

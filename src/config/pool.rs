@@ -124,7 +124,7 @@ impl Default for PoolConfig {
 }
 
 impl PoolConfig {
-    const MOST: u32 = 10_000;
+    pub(super) const MOST: u32 = 10_000;
     /// Beyond this a wait is a mistake in the unit.
     const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 

@@ -13,6 +13,11 @@ pub(crate) fn redact_url(url: &str) -> String {
             _ => "***".to_owned(),
         };
     };
+    let rest = [Some(parsed.path()), parsed.query(), parsed.fragment()];
+    if parsed.scheme() != "sqlite" && rest.into_iter().flatten().any(|part| part.contains('@')) {
+        // Without its `//`, or with a `/`, `?` or `#` in the password, the password is taken for another part.
+        return format!("{}:***", parsed.scheme());
+    }
     if parsed.password().is_some() {
         // Fails only for URLs that cannot have a password.
         let _ = parsed.set_password(Some("***"));
@@ -43,6 +48,10 @@ mod tests {
             ("sqlite::memory:", "sqlite::memory:"),
             ("postgres://ada:s3cret@[broken/app", "postgres:***"),
             ("s3cret", "***"),
+            ("ada:s3cret@db/app", "ada:***"),
+            ("postgres:ada:s3cret@db/app", "postgres:***"),
+            ("postgres://ada:1#s3cret@db/app", "postgres:***"),
+            ("sqlite://a@b.db", "sqlite://a@b.db"),
         ] {
             assert_eq!(redact_url(url), shown);
         }

@@ -1,5 +1,7 @@
 //! A database's URL from its parts.
 
+use std::net::Ipv6Addr;
+
 use ::url::Url;
 
 use super::layers::Layers;
@@ -10,7 +12,7 @@ pub(super) fn url_of(layers: &mut Layers) -> Result<Option<String>> {
     let url = layers.text("url")?;
     let kind = layers.text("type")?;
     let host = layers.text("host")?;
-    let port = layers.number("port", u16::MAX.into())?;
+    let port = layers.number("port", 1..=u16::MAX)?;
     let user = layers.text("user")?;
     let password = layers.text("password")?;
     let name = layers.text("name")?;
@@ -35,7 +37,7 @@ pub(super) fn url_of(layers: &mut Layers) -> Result<Option<String>> {
             return Ok(Some(if path == ":memory:" {
                 "sqlite::memory:".to_owned()
             } else {
-                format!("sqlite:{path}?mode=rwc")
+                format!("sqlite:{}?mode=rwc", encode(&path).replace('?', "%3F").replace('#', "%23"))
             }));
         }
         "oracle" => return Err(Error::unsupported("Oracle; use PostgreSQL, MySQL, MariaDB or SQLite")),
@@ -44,11 +46,17 @@ pub(super) fn url_of(layers: &mut Layers) -> Result<Option<String>> {
     let host = host.unwrap_or_else(|| "localhost".to_owned());
     let bad_host = |_| Error::config("host", &host, "a host name or address");
     let mut url = Url::parse(&format!("{scheme}://placeholder")).map_err(bad_host)?;
-    url.set_host(Some(&host)).map_err(bad_host)?;
+    let address = if host.parse::<Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.clone() };
+    url.set_host(Some(&address)).map_err(bad_host)?;
     // None of these fails on a URL that has a host.
-    let _ = url.set_port(port.and_then(|port| u16::try_from(port).ok()));
-    let _ = url.set_username(user.as_deref().unwrap_or_default());
-    let _ = url.set_password(password.as_deref());
-    url.set_path(&name.unwrap_or_default());
+    let _ = url.set_port(port);
+    let _ = url.set_username(&encode(user.as_deref().unwrap_or_default()));
+    let _ = url.set_password(password.as_deref().map(encode).as_deref());
+    url.set_path(&encode(&name.unwrap_or_default()));
     Ok(Some(url.into()))
+}
+
+/// The percent sign is the one special character that a part of a URL is left to hold as it is.
+fn encode(part: &str) -> String {
+    part.replace('%', "%25")
 }

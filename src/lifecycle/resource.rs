@@ -96,7 +96,7 @@ impl Lifecycle {
     /// Registers a database; what it still holds at its deadline is part of the report.
     pub fn database(&mut self, name: impl Into<String>, database: Database, limit: Duration) {
         // Its own deadline comes first, so that it can say who still holds what.
-        self.resource(name, limit + Duration::from_secs(1), move || async move {
+        self.resource(name, limit.saturating_add(Duration::from_secs(1)), move || async move {
             let report = database.close_within(limit).await;
             if report.is_complete() { Ok(()) } else { Err(report.to_string()) }
         });

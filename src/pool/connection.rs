@@ -56,7 +56,6 @@ pub(crate) struct Connection {
     pub(super) reset_on_return: ResetOnReturn,
     loan: Arc<Loan>,
     close_reason: Option<CloseReason>,
-    checked_out: Instant,
     pub(super) origin: Origin,
     pub(super) statement_timeout: Option<Duration>,
     opened: Instant,
@@ -77,6 +76,7 @@ impl Connection {
             effect: Effect::None,
         };
         let origin = Origin::default();
+        manager.ledger.stats.opened();
         Self {
             raw: Some(raw),
             state,
@@ -86,7 +86,6 @@ impl Connection {
             reset_on_return: manager.config.reset_on_return,
             loan: manager.ledger.loans.register(),
             close_reason: None,
-            checked_out: now,
             origin,
             statement_timeout: manager.config.statement_timeout,
             opened: now,
@@ -115,13 +114,14 @@ impl Connection {
     pub(crate) fn borrowed_by(&mut self, session: u64, location: &'static Location<'static>, wait: Duration) {
         self.loan.begin(location);
         self.entry.ledger().stats.waited(wait);
-        self.checked_out = Instant::now();
         self.origin = Origin { session: Some(session), transaction: None, wait };
     }
 
     pub(super) fn came_back(&mut self) {
-        self.loan.end();
-        self.entry.ledger().stats.used(self.checked_out.elapsed());
+        // What the pool itself takes out, to open or to check it, is nobody's use.
+        if let Some(used) = self.loan.end() {
+            self.entry.ledger().stats.used(used);
+        }
     }
 
     /// Nothing is on the wire and the other side is there.

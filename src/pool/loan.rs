@@ -50,12 +50,15 @@ impl Loan {
         *self.lock() = State { holder: Some(Holder { location, since: Instant::now() }), reported: false };
     }
 
-    pub(super) fn end(&self) {
-        let state = std::mem::take(&mut *self.lock());
-        if let (Some(holder), true) = (state.holder, state.reported) {
-            let held = holder.held_for();
+    /// How long it was out, if it was.
+    pub(super) fn end(&self) -> Option<Duration> {
+        let State { holder, reported } = std::mem::take(&mut *self.lock());
+        let holder = holder?;
+        let held = holder.held_for();
+        if reported {
             tracing::info!(target: "sea_dao::pool", location = %holder.location, ?held, "a connection reported as leaked came back");
         }
+        Some(held)
     }
 
     fn holder(&self) -> Option<Holder> {

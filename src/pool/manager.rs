@@ -40,42 +40,49 @@ pub(super) struct OpenFailure {
 
 impl Manager {
     async fn open(&self) -> Result<Box<Connection>, OpenFailure> {
-        let entry = self.ledger.enter(Column::Connecting);
-        let opened = timeout(self.config.connect_timeout, self.driver.connect()).await;
-        let (source, transient) = match opened {
-            Ok(Ok(raw)) => {
-                let mut connection = Box::new(Connection::new(raw, entry, self));
-                connection.entry.move_to(Column::CheckedOut);
-                self.set_up(&mut connection).await?;
+        match timeout(self.config.connect_timeout, self.open_and_set_up()).await {
+            Ok(Ok(connection)) => {
                 self.remember(None);
-                self.ledger.stats.opened();
                 if self.config.echo_pool {
                     tracing::info!(target: "sea_dao::pool", target = %self.target, "connection opened");
                 }
-                return Ok(connection);
+                Ok(connection)
             }
-            Ok(Err(error)) => {
-                let transient = is_transient_connect_failure(&error);
-                (DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))), transient)
-            }
-            Err(_) => {
-                let limit = self.config.connect_timeout;
-                (DbErr::Conn(RuntimeErr::Internal(format!("no answer within connect_timeout = {limit:?}"))), true)
-            }
-        };
-        Err(self.failed(source, transient))
+            Ok(Err(failure)) => Err(failure),
+            Err(_) => Err(self.failed(self.no_answer(), true)),
+        }
     }
 
-    /// Runs the caller's own SQL on a new connection.
-    async fn set_up(&self, connection: &mut Connection) -> Result<(), OpenFailure> {
+    async fn open_and_set_up(&self) -> Result<Box<Connection>, OpenFailure> {
+        let entry = self.ledger.enter(Column::Connecting);
+        let raw = self.driver.connect().await.map_err(|error| {
+            let transient = is_transient_connect_failure(&error);
+            self.failed(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))), transient)
+        })?;
+        let mut connection = Box::new(Connection::new(raw, entry, self));
+        connection.entry.move_to(Column::CheckedOut);
+        if let Err(error) = self.set_up(&mut connection).await {
+            connection.condemn(CloseReason::Broken);
+            let transient = error.is_disconnect();
+            return Err(match error {
+                Error::Database { source, .. } => self.failed(source, transient),
+                error => OpenFailure { error, transient },
+            });
+        }
+        Ok(connection)
+    }
+
+    /// Runs the caller's own SQL on a connection that is as the server made it.
+    pub(super) async fn set_up(&self, connection: &mut Connection) -> Result<()> {
         for sql in &self.config.after_connect {
-            if let Err(error) = connection.send(StatementKind::Script, sql.as_str().into()).await {
-                let transient = error.is_disconnect();
-                let Error::Database { source, .. } = error else { return Err(OpenFailure { error, transient }) };
-                return Err(self.failed(source, transient));
-            }
+            connection.send(StatementKind::Script, sql.as_str().into()).await?;
         }
         Ok(())
+    }
+
+    pub(super) fn no_answer(&self) -> DbErr {
+        let limit = self.config.connect_timeout;
+        DbErr::Conn(RuntimeErr::Internal(format!("no answer within connect_timeout = {limit:?}")))
     }
 
     fn failed(&self, source: DbErr, transient: bool) -> OpenFailure {
@@ -93,6 +100,11 @@ impl Manager {
         let nanoseconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
         let fraction = f64::from(nanoseconds % 1_000_000) / 1e6;
         self.config.pool_recycle.mul_f64(0.975 + 0.05 * fraction)
+    }
+
+    /// The most that a check may take: it leaves time to open another connection before the deadline.
+    fn ping_limit(&self) -> Duration {
+        self.config.connect_timeout.min(self.config.pool_timeout / 2)
     }
 
     fn needs_ping(&self, connection: &Connection) -> bool {
@@ -127,11 +139,16 @@ impl managed::Manager for Manager {
             return Err(RecycleError::message("outdated"));
         }
         if self.needs_ping(connection) {
-            let alive = Box::pin(connection.ping()).await;
-            if alive.is_err() {
+            let limit = self.ping_limit();
+            let alive = Box::pin(timeout(limit, connection.ping())).await;
+            if let Err(error) = alive.unwrap_or(Err(Error::StatementTimeout { limit })) {
                 connection.condemn(CloseReason::Broken);
+                if error.is_timeout() {
+                    // The others are likely to be as silent, and waiting for each of them would add up.
+                    self.ledger.invalidate();
+                }
+                return Err(RecycleError::Backend(OpenFailure { error, transient: true }));
             }
-            alive.map_err(|error| RecycleError::Backend(OpenFailure { error, transient: true }))?;
         }
         Ok(())
     }

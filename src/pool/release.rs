@@ -100,19 +100,33 @@ fn put_back(mut object: Object<Manager>) {
 }
 
 async fn clean_up(mut object: Object<Manager>) {
-    let cleaned = timeout(CLEAN_UP_LIMIT, async {
-        object.settle().await?;
-        if object.is_in_transaction() {
-            object.rollback().await?;
-        }
-        if object.reset_on_return == ResetOnReturn::Full { object.reset().await } else { Ok(true) }
-    })
-    .await;
-    match cleaned {
-        Ok(Ok(true)) => put_back(object),
+    match timeout(CLEAN_UP_LIMIT, make_clean(&mut object)).await {
+        Ok(Ok(true)) => return put_back(object),
+        Ok(Ok(false)) => object.condemn(CloseReason::SessionChanged),
+        Ok(Err(_)) => object.condemn(CloseReason::Broken),
         // A rollback that was cut off is still in flight.
-        Ok(Ok(false) | Err(_)) | Err(_) => close(object).await,
+        Err(_) => {}
     }
+    close(object).await;
+}
+
+/// `false` when the database cannot do it.
+async fn make_clean(object: &mut Object<Manager>) -> Result<bool> {
+    object.settle().await?;
+    if object.is_in_transaction() {
+        object.rollback().await?;
+    }
+    if object.reset_on_return != ResetOnReturn::Full {
+        return Ok(true);
+    }
+    if !object.reset().await? {
+        return Ok(false);
+    }
+    // The reset took these settings too.
+    if let Some(pool) = Object::pool(object) {
+        pool.manager().set_up(object).await?;
+    }
+    Ok(true)
 }
 
 /// The object, and with it the permit, is given up only when the connection is closed: never more are open than may be.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use deadpool::managed::{self, PoolError, QueueMode};
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::{join, join_all, try_join_all};
 use sea_orm::{DatabaseConnection, DbBackend};
 use tokio::{
     sync::OnceCell,
@@ -76,7 +76,12 @@ impl Pool {
         tokio::spawn(reap(pool.queue.weak(), pool.manager().ledger.clone(), settings.clone()));
         pool.anchor().await?;
         // At the start a server that is not there is a mistake rather than a restart.
-        pool.acquire_with(Retries::None).await?.check().await?;
+        let first = pool.acquire_with(Retries::None).await?;
+        let checked = timeout(settings.connect_timeout, first.check()).await;
+        checked.unwrap_or_else(|_| {
+            let manager = pool.manager();
+            Err(Error::Connect { target: manager.target.clone(), source: manager.no_answer() })
+        })?;
         Ok(pool)
     }
 
@@ -104,11 +109,22 @@ impl Pool {
     async fn acquire_with(&self, retries: Retries) -> Result<PooledConnection> {
         let started = Instant::now();
         let deadline = started + self.manager().config.pool_timeout;
-        if self.manager().ledger.is_suspended() {
-            let _pending = self.manager().ledger.pending();
-            let resumed = timeout_at(deadline.into(), self.manager().ledger.resumed()).await;
-            resumed.map_err(|_| self.timed_out(started.elapsed()))?;
+        let ledger = &self.manager().ledger;
+        loop {
+            if ledger.is_suspended() {
+                let _pending = ledger.pending();
+                let resumed = timeout_at(deadline.into(), ledger.resumed()).await;
+                resumed.map_err(|_| self.timed_out(started.elapsed()))?;
+            }
+            let connection = self.get(started, deadline, retries).await?;
+            if !ledger.is_suspended() {
+                return Ok(connection);
+            }
+            // Suspended meanwhile: it goes back, and the caller waits on.
         }
+    }
+
+    async fn get(&self, started: Instant, deadline: Instant, retries: Retries) -> Result<PooledConnection> {
         let mut get = pin!(self.queue.get());
         // Most of the time a connection is there, and no timer is needed.
         let first = poll_fn(|context| {
@@ -231,12 +247,20 @@ impl Pool {
         // Taken out first: what the queue itself drops is cut off without a goodbye.
         let idle = self.queue.retain(|_, _| false).removed;
         self.queue.close();
-        join_all(idle.into_iter().map(|mut connection| async move { connection.close().await })).await;
-        self.manager().ledger.emptied().await;
-        if let Some(connection) = self.shared.sea_orm.get() {
-            // A pool that is closed already is as good.
-            let _ = connection.clone().close().await;
-        }
+        // Who waits for the end of a suspension is refused like everybody else.
+        self.resume();
+        let ours = async {
+            join_all(idle.into_iter().map(|mut connection| async move { connection.close().await })).await;
+            self.manager().ledger.emptied().await;
+        };
+        // At the same time: one that is held here must not keep the other open.
+        let seaorms = async {
+            if let Some(connection) = self.shared.sea_orm.get() {
+                // A pool that is closed already is as good.
+                let _ = connection.clone().close().await;
+            }
+        };
+        join(ours, seaorms).await;
         let anchor = self.shared.anchor.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(anchor) = anchor {
             let _ = anchor.close().await;
@@ -246,21 +270,25 @@ impl Pool {
     /// As [`close`](Self::close), but waits no longer than `limit` and reports what is still out then.
     pub(crate) async fn close_within(&self, limit: Duration) -> ShutdownReport {
         let started = Instant::now();
-        let closed = timeout(limit, self.close()).await;
-        let held = if closed.is_ok() { Vec::new() } else { self.holders() };
-        ShutdownReport { held, elapsed: started.elapsed() }
+        let complete = timeout(limit, self.close()).await.is_ok();
+        let held = if complete { Vec::new() } else { self.holders() };
+        let status = self.status();
+        ShutdownReport { held, open: status.size + status.connecting, complete, elapsed: started.elapsed() }
     }
 
     /// Refuses new checkouts and drops what is idle, without waiting for anything.
     pub(crate) fn reset(&self) {
         self.manager().ledger.close();
         self.queue.close();
+        self.resume();
         drop(self.shared.anchor.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Hands out no connection until [`resume`](Self::resume); who asks for one waits, within the timeout.
     pub(crate) fn suspend(&self) {
-        self.manager().ledger.suspend(true);
+        if !self.queue.is_closed() {
+            self.manager().ledger.suspend(true);
+        }
     }
 
     pub(crate) fn resume(&self) {
@@ -279,9 +307,10 @@ impl Pool {
     /// Opens connections until there are so many, at most `pool_size`.
     pub(crate) async fn warm_up(&self, connections: usize) -> Result<usize> {
         let wanted = connections.min(self.manager().config.pool_size as usize);
+        let out = self.status().checked_out.min(wanted);
         // Held until all are open: else the first would serve every one.
-        let opened = try_join_all((0..wanted).map(|_| self.acquire())).await?;
-        Ok(opened.len())
+        let opened = try_join_all((out..wanted).map(|_| self.acquire())).await?;
+        Ok(out + opened.len())
     }
 
     fn manager(&self) -> &Manager {

@@ -10,6 +10,9 @@ use super::Holder;
 pub struct ShutdownReport {
     /// The connections that were still out at the deadline, the longest first. Each is closed when it comes back.
     pub held: Vec<Holder>,
+    /// How many were open then, those included that were being opened, rolled back or closed.
+    pub open: usize,
+    pub(super) complete: bool,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -18,7 +21,7 @@ impl ShutdownReport {
     /// Every connection was closed in time.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.held.is_empty()
+        self.complete
     }
 }
 
@@ -27,7 +30,11 @@ impl fmt::Display for ShutdownReport {
         if self.is_complete() {
             return write!(f, "closed in {:.1?}", self.elapsed);
         }
-        write!(f, "gave up after {:.1?}; still held:", self.elapsed)?;
+        let plural = if self.open == 1 { "" } else { "s" };
+        write!(f, "gave up after {:.1?} with {} connection{plural} open", self.elapsed, self.open)?;
+        if !self.held.is_empty() {
+            f.write_str("; held:")?;
+        }
         self.held.iter().try_for_each(|holder| write!(f, "\n  {holder}"))
     }
 }

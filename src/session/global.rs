@@ -34,7 +34,8 @@ fn slot() -> MutexGuard<'static, Option<Database>> {
     DATABASE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Connects the process's database. When there is one already, it is given back and `config` is not looked at.
+/// Connects the process's database. When there is one already that was not closed, it is given back and `config` is not
+/// looked at.
 ///
 /// # Errors
 ///
@@ -45,7 +46,7 @@ fn slot() -> MutexGuard<'static, Option<Database>> {
 /// Dropping the future leaves the process without a database.
 pub async fn init(config: DatabaseConfig) -> Result<Database> {
     let _starting = STARTING.lock().await;
-    if let Some(database) = slot().clone() {
+    if let Some(database) = slot().clone().filter(|database| !database.status().closed) {
         return Ok(database);
     }
     let database = config.connect().await?;

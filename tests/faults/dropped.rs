@@ -1,0 +1,219 @@
+//! Futures that are dropped: no wrong answer, nothing left open, nothing that goes on running on the server.
+
+use std::time::Duration;
+
+use entities::user;
+use futures_util::TryStreamExt;
+use sea_dao::{Database, PoolConfig, Result};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement};
+
+use crate::{
+    common::{all_at_once, at_rest, check_books, in_time, number},
+    support::{TestDb, add_to_balance, eventually, insert_user, new_user, nonce, poll_times},
+};
+
+for_each_backend!(
+    a_storm_of_dropped_operations_leaves_nothing_behind,
+    two_hundred_tasks_on_five_connections_all_finish
+);
+
+const TASKS: usize = 10;
+const OPERATIONS: usize = 300;
+
+async fn a_storm_of_dropped_operations_leaves_nothing_behind(db: TestDb) {
+    for number in 0..50 {
+        insert_user(db.outside(), &format!("first-{number}")).await.unwrap();
+    }
+    let pool = db.open(|config| config.pool_size(5).max_overflow(3)).await;
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|task| {
+            let (pool, random) = (pool.clone(), fastrand::Rng::with_seed(seed ^ task as u64));
+            tokio::spawn(operations(pool, task, random))
+        })
+        .collect();
+    let mut dropped = 0;
+    for task in tasks {
+        dropped += task.await.unwrap();
+    }
+    println!("{dropped} of {} were dropped", TASKS * OPERATIONS);
+    assert!(dropped > TASKS * OPERATIONS / 10);
+    db.is_quiet().await;
+    check_books(&pool);
+    let status = pool.status();
+    assert!(status.size <= 5 && status.checked_out == 0 && status.waiting == 0, "{status:?}");
+    let sessions = all_at_once(&pool, 8).await;
+    if db.backend() == DbBackend::Postgres {
+        for session in &sessions {
+            let prepared = number(session, "SELECT COUNT(*)::bigint FROM pg_prepared_statements").await;
+            assert!(prepared <= 110, "{prepared} statements are prepared");
+        }
+    }
+}
+
+/// Gives the number of those that were dropped.
+async fn operations(pool: Database, task: usize, mut random: fastrand::Rng) -> usize {
+    let mut dropped = 0;
+    for round in 0..OPERATIONS {
+        let asked = (task * OPERATIONS + round) as i64;
+        let polls = if random.u8(0..4) == 0 { usize::MAX } else { random.usize(0..10) };
+        let done = match random.u8(0..5) {
+            0 => poll_times(nonce(&pool, -asked), polls).await.map(|answer| assert_eq!(answer.unwrap(), -asked)),
+            1 => poll_times(insert_user(&pool, &format!("one-{asked}")), polls).await.map(|user| drop(user.unwrap())),
+            2 => poll_times(transaction(&pool, asked), polls).await.map(Result::unwrap),
+            3 => poll_times(stream(&pool), polls).await.map(|rows| assert!(rows.unwrap() >= 20)),
+            _ => poll_times(many(&pool, asked), polls).await.map(Result::unwrap),
+        };
+        dropped += usize::from(done.is_none());
+        assert_eq!(nonce(&pool, asked).await.unwrap(), asked, "the next answer is its own");
+    }
+    dropped
+}
+
+async fn transaction(pool: &Database, number: i64) -> Result<()> {
+    pool.execute_transaction(async |tx| -> Result<()> {
+        insert_user(tx, &format!("tx-{number}")).await?;
+        assert_eq!(nonce(tx, number).await?, number);
+        add_to_balance(tx, &format!("tx-{number}"), 1).await
+    })
+    .await
+}
+
+async fn stream(pool: &Database) -> Result<usize> {
+    let mut rows = user::Entity::find().stream(pool).await?;
+    let mut count = 0;
+    while count < 20 && rows.try_next().await?.is_some() {
+        count += 1;
+    }
+    Ok(count)
+}
+
+async fn many(pool: &Database, number: i64) -> Result<()> {
+    let users = (0..20).map(|part| new_user(&format!("many-{number}-{part}")));
+    user::Entity::insert_many(users).exec_without_returning(pool).await?;
+    Ok(())
+}
+
+async fn two_hundred_tasks_on_five_connections_all_finish(db: TestDb) {
+    let pool = db.open(|config| config.pool_size(5)).await;
+    let tasks: Vec<_> = (0..200)
+        .map(|task| {
+            let pool = pool.clone();
+            tokio::spawn(async move {
+                for round in 0..5 {
+                    let asked = task * 10 + round;
+                    assert_eq!(nonce(&pool, asked).await.unwrap(), asked);
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        in_time("a task", task).await.unwrap();
+    }
+    check_books(&pool);
+    let counters = pool.counters();
+    assert_eq!((counters.checkouts, counters.timeouts), (1000, 0), "{counters:?}");
+    assert!(counters.opened <= 5, "{counters:?}");
+}
+
+mod stopped {
+    use super::*;
+
+    for_each_server!(
+        a_dropped_statement_is_stopped_on_the_server,
+        a_dropped_transaction_releases_its_locks,
+        a_statement_that_times_out_is_stopped_on_the_server,
+        a_dropped_stream_is_stopped_on_the_server,
+    );
+}
+
+fn sleep_sql(backend: DbBackend) -> &'static str {
+    if backend == DbBackend::Postgres { "SELECT pg_sleep(60)" } else { "SELECT SLEEP(60)" }
+}
+
+async fn sleep(connection: &impl ConnectionTrait) -> Result<()> {
+    let backend = connection.get_database_backend();
+    connection.query_all_raw(Statement::from_string(backend, sleep_sql(backend))).await?;
+    Ok(())
+}
+
+async fn sleeping(db: &TestDb) -> i64 {
+    let sql = match db.backend() {
+        DbBackend::Postgres => {
+            "SELECT COUNT(*)::bigint FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
+             AND query = 'SELECT pg_sleep(60)'"
+        }
+        _ => "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND info = 'SELECT SLEEP(60)'",
+    };
+    number(db.outside(), sql).await
+}
+
+async fn a_dropped_statement_is_stopped_on_the_server(db: TestDb) {
+    let pool = db.open(|config| config.pool_size(1)).await;
+    let task = tokio::spawn({
+        let pool = pool.clone();
+        async move { sleep(&pool).await }
+    });
+    eventually("it sleeps", async || sleeping(&db).await == 1).await;
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    eventually("it is stopped", async || sleeping(&db).await == 0).await;
+    assert_eq!(in_time("the pool goes on", nonce(&pool, 1)).await.unwrap(), 1);
+    at_rest(&pool).await;
+    check_books(&pool);
+}
+
+async fn a_dropped_transaction_releases_its_locks(db: TestDb) {
+    insert_user(db.outside(), "a").await.unwrap();
+    let pool = db.open(|config| config.pool_size(1)).await;
+    let task = tokio::spawn({
+        let pool = pool.clone();
+        async move {
+            pool.execute_transaction(async |tx| -> Result<()> {
+                add_to_balance(tx, "a", 1).await?;
+                sleep(tx).await
+            })
+            .await
+        }
+    });
+    eventually("it sleeps", async || sleeping(&db).await == 1).await;
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    in_time("the row is free", add_to_balance(db.outside(), "a", 10)).await.unwrap();
+    assert_eq!(crate::support::balances(db.outside()).await, [10]);
+    assert_eq!(sleeping(&db).await, 0);
+}
+
+async fn a_statement_that_times_out_is_stopped_on_the_server(db: TestDb) {
+    insert_user(db.outside(), "a").await.unwrap();
+    let settings = PoolConfig::default().pool_size(1).max_overflow(0);
+    let settings = settings.statement_timeout(Some(Duration::from_millis(500)));
+    let pool = db.open(|config| config.pool(settings)).await;
+    let tx = pool.begin().await.unwrap();
+    add_to_balance(&tx, "a", 1).await.unwrap();
+    let error = in_time("the statement", sleep(&tx)).await.unwrap_err();
+    assert!(matches!(error, sea_dao::Error::StatementTimeout { .. }), "{error:?}");
+    drop(tx);
+    in_time("the row is free", add_to_balance(db.outside(), "a", 10)).await.unwrap();
+    eventually("it is stopped", async || sleeping(&db).await == 0).await;
+    assert_eq!(in_time("the pool goes on", nonce(&pool, 1)).await.unwrap(), 1);
+    at_rest(&pool).await;
+    check_books(&pool);
+}
+
+/// Most of its answer is not even computed when it is left.
+async fn a_dropped_stream_is_stopped_on_the_server(db: TestDb) {
+    let sql = match db.backend() {
+        DbBackend::Postgres => "SELECT pg_sleep(0.01), repeat('x', 1000) FROM generate_series(1, 6000)",
+        _ => "SELECT SLEEP(0.01), REPEAT('x', 1000) FROM seq_1_to_6000",
+    };
+    let pool = db.open(|config| config.pool_size(1)).await;
+    let mut rows = sea_orm::StreamTrait::stream_raw(&pool, Statement::from_string(db.backend(), sql)).await.unwrap();
+    assert!(in_time("the first row", rows.try_next()).await.unwrap().is_some());
+    drop(rows);
+    assert_eq!(in_time("the pool goes on", nonce(&pool, 1)).await.unwrap(), 1);
+    at_rest(&pool).await;
+    check_books(&pool);
+    eventually("no more than one session is left", async || db.server_session_ids().await.len() <= 2).await;
+}
