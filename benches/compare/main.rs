@@ -92,7 +92,7 @@ async fn measure_all(
     arguments: &Arguments,
 ) -> Result<Vec<Group>> {
     let mut groups = Vec::new();
-    for scenario in arguments.selected(scenarios) {
+    for scenario in arguments.selected(scenarios).filter(|_| !contenders.is_empty()) {
         store.fill().await?;
         scenario.check(contenders).await?;
         for tasks in arguments.tasks_of(*scenario) {

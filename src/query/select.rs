@@ -121,7 +121,7 @@ impl<E: EntityTrait> QueryBuilder<E> {
     /// SeaORM's own builder with all conditions, to be run on a [`Session`](crate::Session) or
     /// [`Database`](crate::Database).
     pub fn into_select(self) -> Select<E> {
-        let conditions = self.scope.all_conditions();
+        let conditions = self.scope.into_conditions();
         if conditions.is_empty() { self.select } else { self.select.filter(conditions) }
     }
 
