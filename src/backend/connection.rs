@@ -20,8 +20,8 @@ type Options<B> = <<B as Database>::Connection as sqlx::Connection>::Options;
 pub(super) trait Backend: Database + HasStatementCache {
     const BACKEND: DbBackend;
     const CAPABILITIES: Capabilities;
-    /// Stopping after the first row leaves nothing of the answer behind.
-    const STOPS_AFTER_FIRST_ROW: bool;
+    /// `fetch_optional` leaves nothing of the answer unread: it reads on, or there is nothing on a wire.
+    const FETCHES_ONE_CLEANLY: bool;
     /// A prepared statement is bound to the types of its first values.
     const TYPED_STATEMENTS: bool;
 
@@ -70,7 +70,7 @@ where
 
     fn query_one(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxFuture<'_, sqlx::Result<Option<QueryResult>>> {
         let statement = self.statement(sql, values);
-        if B::STOPS_AFTER_FIRST_ROW {
+        if B::FETCHES_ONE_CLEANLY {
             return self.inner.fetch_optional(statement).map_ok(|row| row.map(QueryResult::from)).boxed();
         }
         let mut rows = self.inner.fetch(statement);

@@ -43,7 +43,7 @@ pub(crate) fn check_script(sql: &str, backend: DbBackend) -> Result<SqlNature<'_
 
 /// The protocols end a text at NUL: what stands behind it would be read as something else.
 fn refuse_nul(sql: &str) -> Result<()> {
-    match sql.bytes().position(|byte| byte == 0) {
+    match sql.find('\0') {
         Some(at) => Err(Error::argument("sql", format!("a NUL byte at {at}"), "SQL without NUL bytes")),
         None => Ok(()),
     }

@@ -33,7 +33,7 @@ impl Backend for MySql {
         server: true,
     };
     // The server sends the whole answer whether it is read or not.
-    const STOPS_AFTER_FIRST_ROW: bool = false;
+    const FETCHES_ONE_CLEANLY: bool = false;
     const TYPED_STATEMENTS: bool = false;
     const HEALTH_SQL: &'static str = "SELECT VERSION(), CAST(@@global.read_only AS SIGNED)";
     const KILL_SQL: Option<&'static str> = Some("SELECT CONCAT('KILL CONNECTION ', CONNECTION_ID())");

@@ -34,7 +34,7 @@ impl Backend for Postgres {
         concurrent_writers: true,
         server: true,
     };
-    const STOPS_AFTER_FIRST_ROW: bool = false;
+    const FETCHES_ONE_CLEANLY: bool = true;
     const TYPED_STATEMENTS: bool = true;
     const HEALTH_SQL: &'static str = "SELECT current_setting('server_version'), \
          (pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean)::int::bigint";

@@ -64,7 +64,7 @@ impl Backend for Sqlite {
         concurrent_writers: false,
         server: false,
     };
-    const STOPS_AFTER_FIRST_ROW: bool = true;
+    const FETCHES_ONE_CLEANLY: bool = true;
     const TYPED_STATEMENTS: bool = false;
     const HEALTH_SQL: &'static str = "SELECT sqlite_version(), query_only FROM pragma_query_only";
     const KILL_SQL: Option<&'static str> = None;

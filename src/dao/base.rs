@@ -2,9 +2,13 @@
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use sea_orm::{EntityTrait, PrimaryKeyTrait};
+use sea_orm::{EntityTrait, FromQueryResult, PrimaryKeyTrait};
 
-use super::key::{self, Key};
+use super::{
+    key::{self, Key},
+    lookup::select_by_key,
+    write::during,
+};
 use crate::{
     backend::Capabilities,
     convention::{ConventionColumns, Conventions},
@@ -116,7 +120,10 @@ impl<E: EntityTrait> BaseDao<E> {
     ///
     /// Dropping the future loses nothing; in a transaction it aborts the transaction when the statement was under way.
     pub async fn find_by_id(&self, key: impl Into<KeyOf<E>>) -> Result<Option<E::Model>> {
-        self.query().filter(Key::<E>::of(key.into()).condition()).first().await
+        let key = Key::<E>::of(key.into());
+        let session = self.provider.read_session().for_one_statement();
+        let statement = select_by_key(self, key, session.backend());
+        E::Model::find_by_statement(statement).one(&session).await.map_err(during::<E>("select"))
     }
 
     /// The rows with these primary keys, each one once, in no particular order. Any number of keys; those that are not

@@ -27,6 +27,10 @@ impl<E: EntityTrait> Key<E> {
         columns::<E>().map(|column| Some((column, model.get(column).into_value()?))).collect::<Option<_>>().map(Self)
     }
 
+    pub(super) fn into_values(self) -> impl Iterator<Item = Value> {
+        self.0.into_iter().map(|(_, value)| value)
+    }
+
     pub(super) fn condition(&self) -> Condition {
         self.0.iter().fold(Condition::all(), |all, (column, value)| all.add(column.eq(value.clone())))
     }

@@ -3,6 +3,7 @@
 mod base;
 mod bulk;
 mod key;
+mod lookup;
 mod write;
 
 pub use base::BaseDao;

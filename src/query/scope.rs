@@ -59,13 +59,19 @@ impl<E: EntityTrait> Scope<E> {
         self.provider.session()
     }
 
+    /// For one statement that reads: a session of its own gives its connection back before the rows are decoded.
     pub(super) fn read_session(&self) -> Session {
-        self.provider.read_session()
+        self.provider.read_session().for_one_statement()
     }
 
     /// The caller's conditions, and the one that leaves deleted rows out.
     pub(super) fn all_conditions(&self) -> Condition {
-        let condition = self.condition.clone();
+        self.clone().into_conditions()
+    }
+
+    /// As [`all_conditions`](Self::all_conditions), without a copy.
+    pub(super) fn into_conditions(self) -> Condition {
+        let condition = self.condition;
         match (self.columns.deleted_at, self.deleted) {
             (None, DeletedRows::Only) => condition.add(never()),
             (None, _) | (_, DeletedRows::Included) => condition,

@@ -127,7 +127,7 @@ impl<E: EntityTrait> QueryBuilder<E> {
     /// SeaORM's own builder with all conditions, to be run on a [`Session`](crate::Session) or
     /// [`Database`](crate::Database).
     pub fn into_select(self) -> Select<E> {
-        let conditions = self.scope.all_conditions();
+        let conditions = self.scope.into_conditions();
         let mut select = if conditions.is_empty() { self.select } else { self.select.filter(conditions) };
         if let Some(rows) = self.offset {
             select = select.offset(rows);

@@ -188,6 +188,11 @@ impl Core {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Says that the connection goes back after each statement, before any was taken.
+    pub(super) fn release_after_statement(&mut self) {
+        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).release_after_statement = true;
+    }
+
     /// Ends the session: its connection goes back, now or when the statement that has it is done.
     pub(super) fn close(&self) {
         let connection = {

@@ -162,6 +162,14 @@ impl Session {
         self
     }
 
+    /// Gives the connection back after the next statement, unless the session is shared.
+    pub(crate) fn for_one_statement(mut self) -> Self {
+        if let Some(core) = Arc::get_mut(&mut self.core) {
+            core.release_after_statement();
+        }
+        self
+    }
+
     pub(super) fn owned_scope(&self) -> Result<u64> {
         match self.scope {
             None => Err(Error::NoTransaction),
