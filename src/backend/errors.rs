@@ -57,7 +57,8 @@ impl Failure {
 /// Whether opening a connection may succeed a moment later: the server is not there yet, or full.
 pub(crate) fn is_transient_connect_failure(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) => true,
+        // A proxy that finds no server behind it takes the call and hangs up, which reads as a broken protocol.
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(error) => error.is_transient_in_connect_phase() || will_pass(error.as_ref()),
         _ => false,
     }

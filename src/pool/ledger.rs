@@ -55,7 +55,8 @@ impl Counts {
 #[derive(Debug)]
 pub(super) struct Ledger {
     counts: Mutex<Counts>,
-    emptied: Notify,
+    /// Told whenever a connection is gone.
+    gone: Notify,
     pool_size: usize,
     max_overflow: usize,
     born: Instant,
@@ -71,7 +72,7 @@ impl Ledger {
     pub(super) fn new(pool_size: usize, max_overflow: usize) -> Arc<Self> {
         Arc::new(Self {
             counts: Mutex::default(),
-            emptied: Notify::new(),
+            gone: Notify::new(),
             pool_size,
             max_overflow,
             born: Instant::now(),
@@ -100,9 +101,20 @@ impl Ledger {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn enter(self: &Arc<Self>, column: Column) -> Entry {
-        *self.lock().column(column) += 1;
-        Entry { ledger: self.clone(), column }
+    /// For a connection that is going to be opened, as soon as there is room for it: those that are being closed are
+    /// not in the queue any more, but still open.
+    pub(super) async fn enter(self: &Arc<Self>) -> Entry {
+        loop {
+            let gone = self.gone.notified();
+            {
+                let mut counts = self.lock();
+                if counts.open() + counts.connecting < self.pool_size + self.max_overflow {
+                    counts.connecting += 1;
+                    return Entry { ledger: self.clone(), column: Column::Connecting };
+                }
+            }
+            gone.await;
+        }
     }
 
     pub(super) fn suspend(&self, suspended: bool) {
@@ -151,14 +163,14 @@ impl Ledger {
     /// Dropping the future loses nothing.
     pub(super) async fn emptied(&self) {
         loop {
-            let emptied = self.emptied.notified();
+            let gone = self.gone.notified();
             {
                 let counts = self.lock();
                 if counts.open() + counts.connecting == 0 {
                     return;
                 }
             }
-            emptied.await;
+            gone.await;
         }
     }
 }
@@ -200,11 +212,8 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let mut counts = self.ledger.lock();
-        *counts.column(self.column) -= 1;
-        if counts.open() + counts.connecting == 0 {
-            self.ledger.emptied.notify_waiters();
-        }
+        *self.ledger.lock().column(self.column) -= 1;
+        self.ledger.gone.notify_waiters();
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::{
     connection::Connection,
-    ledger::{Column, Ledger},
+    ledger::{Column, Entry, Ledger},
     stats::CloseReason,
 };
 use crate::{
@@ -40,7 +40,8 @@ pub(super) struct OpenFailure {
 
 impl Manager {
     async fn open(&self) -> Result<Box<Connection>, OpenFailure> {
-        match timeout(self.config.connect_timeout, self.open_and_set_up()).await {
+        let entry = self.ledger.enter().await;
+        match timeout(self.config.connect_timeout, self.open_and_set_up(entry)).await {
             Ok(Ok(connection)) => {
                 self.remember(None);
                 if self.config.echo_pool {
@@ -53,8 +54,7 @@ impl Manager {
         }
     }
 
-    async fn open_and_set_up(&self) -> Result<Box<Connection>, OpenFailure> {
-        let entry = self.ledger.enter(Column::Connecting);
+    async fn open_and_set_up(&self, entry: Entry) -> Result<Box<Connection>, OpenFailure> {
         let raw = self.driver.connect().await.map_err(|error| {
             let transient = is_transient_connect_failure(&error);
             self.failed(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))), transient)

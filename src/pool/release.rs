@@ -14,10 +14,17 @@ use super::{
     manager::Manager,
     stats::CloseReason,
 };
-use crate::{config::ResetOnReturn, error::Result, hooks::StatementKind};
+use crate::{
+    config::ResetOnReturn,
+    error::{Error, Result},
+    hooks::StatementKind,
+};
 
 /// The most that cleaning up one connection may take before it is closed instead.
 const CLEAN_UP_LIMIT: Duration = Duration::from_secs(5);
+
+/// The most that reading the rest of an answer may take: somebody may be waiting for the connection.
+const DRAIN_LIMIT: Duration = Duration::from_millis(300);
 
 /// A connection on loan. Dropped, it goes back: at once when nothing is open on it, else through a task that cleans up
 /// before anybody else gets it.
@@ -103,16 +110,17 @@ async fn clean_up(mut object: Object<Manager>) {
     match timeout(CLEAN_UP_LIMIT, make_clean(&mut object)).await {
         Ok(Ok(true)) => return put_back(object),
         Ok(Ok(false)) => object.condemn(CloseReason::SessionChanged),
-        Ok(Err(_)) => object.condemn(CloseReason::Broken),
-        // A rollback that was cut off is still in flight.
-        Err(_) => {}
+        Ok(Err(_)) if object.is_usable() => object.condemn(CloseReason::Broken),
+        // What was cut off is still in flight.
+        Ok(Err(_)) | Err(_) => {}
     }
     close(object).await;
 }
 
 /// `false` when the database cannot do it.
 async fn make_clean(object: &mut Object<Manager>) -> Result<bool> {
-    object.settle().await?;
+    let drained = timeout(DRAIN_LIMIT, object.settle()).await;
+    drained.unwrap_or(Err(Error::StatementTimeout { limit: DRAIN_LIMIT }))?;
     if object.is_in_transaction() {
         object.rollback().await?;
     }

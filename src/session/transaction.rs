@@ -1,6 +1,6 @@
 //! Beginning and ending transactions and savepoints.
 
-use sea_orm::AccessMode;
+use sea_orm::{AccessMode, DbErr, RuntimeErr};
 
 use super::{
     Session,
@@ -81,7 +81,8 @@ impl Session {
     /// # Errors
     ///
     /// [`Error::TransactionAborted`] when a failure has aborted the transaction, even if it was ignored: nothing was
-    /// written, everything is rolled back. [`Error::CommitUnknown`] when the connection was lost meanwhile.
+    /// written, everything is rolled back. [`Error::CommitUnknown`] when the connection was lost meanwhile, or
+    /// given up after `statement_timeout`.
     /// [`Error::NestedTransactionOpen`] when a nested transaction is open; everything is rolled back then too.
     /// [`Error::NoTransaction`], [`Error::NotTransactionOwner`], [`Error::TransactionEnded`]. The failure of a flush,
     /// or of the database, after which everything is rolled back.
@@ -123,6 +124,10 @@ impl Session {
         match committed {
             Err(Error::Database { source, class: crate::error::ErrorClass::Disconnect }) if depth == 0 => {
                 Err(Error::CommitUnknown { source })
+            }
+            // Its connection is closed without an answer.
+            Err(error @ Error::StatementTimeout { .. }) if depth == 0 => {
+                Err(Error::CommitUnknown { source: DbErr::Conn(RuntimeErr::Internal(error.to_string())) })
             }
             committed => committed,
         }

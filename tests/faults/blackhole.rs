@@ -21,6 +21,7 @@ for_each_server!(
     a_refusing_server_is_waited_for,
     a_close_says_what_it_left_behind,
     the_first_answer_is_bounded,
+    a_commit_without_an_answer_is_unknown,
 );
 
 fn short(config: DatabaseConfig) -> DatabaseConfig {
@@ -217,4 +218,18 @@ async fn the_first_answer_is_bounded(db: TestDb) {
         let error = in_time("opening a pool", config.connect()).await.unwrap_err();
         assert!(error.is_timeout() || error.is_disconnect(), "{error:?}");
     }
+}
+
+async fn a_commit_without_an_answer_is_unknown(db: TestDb) {
+    let (proxy, pool) = proxied(&db, short).await;
+    let tx = pool.begin().await.unwrap();
+    insert_user(&tx, "a").await.unwrap();
+    proxy.hold(Direction::ToClient);
+    let error = in_time("the commit", tx.commit()).await.unwrap_err();
+    assert!(matches!(error, Error::CommitUnknown { .. }), "{error:?}");
+    assert!(error.to_string().contains("statement_timeout = 1s"), "{error}");
+    proxy.heal();
+    assert_eq!(crate::support::count_users(db.outside()).await, 1, "it was committed");
+    at_rest(&pool).await;
+    check_books(&pool);
 }

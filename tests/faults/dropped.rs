@@ -208,7 +208,8 @@ async fn a_dropped_stream_is_stopped_on_the_server(db: TestDb) {
         DbBackend::Postgres => "SELECT pg_sleep(0.01), repeat('x', 1000) FROM generate_series(1, 6000)",
         _ => "SELECT SLEEP(0.01), REPEAT('x', 1000) FROM seq_1_to_6000",
     };
-    let pool = db.open(|config| config.pool_size(1)).await;
+    // Who comes next does not wait for the rest of the answer.
+    let pool = db.open(|config| config.pool_size(1).pool_timeout(Duration::from_secs(3))).await;
     let mut rows = sea_orm::StreamTrait::stream_raw(&pool, Statement::from_string(db.backend(), sql)).await.unwrap();
     assert!(in_time("the first row", rows.try_next()).await.unwrap().is_some());
     drop(rows);

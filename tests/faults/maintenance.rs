@@ -13,6 +13,7 @@ for_each_backend!(
     idle_connections_are_closed_after_their_time,
     old_connections_are_closed_though_nobody_asks,
     never_too_many_are_open_while_old_ones_are_replaced,
+    those_being_closed_count_as_open,
     the_maintenance_ends_with_the_pool,
 );
 
@@ -57,6 +58,39 @@ async fn never_too_many_are_open_while_old_ones_are_replaced(db: TestDb) {
         tokio::task::yield_now().await;
     }
     assert!(load.stop().await.is_empty());
+    at_rest(&pool).await;
+    check_books(&pool);
+}
+
+/// Callers come at the very moment at which all idle connections are closed.
+async fn those_being_closed_count_as_open(db: TestDb) {
+    let limit = Duration::from_millis(60);
+    let pool = db.open(|config| config.pool(settings().idle_timeout(Some(limit)))).await;
+    for _ in 0..15 {
+        pool.warm_up(3).await.unwrap();
+        eventually("they are closed", async || {
+            while pool.status().idle == 3 {
+                tokio::task::yield_now().await;
+            }
+            true
+        })
+        .await;
+        let sessions: Vec<_> = (0..3).map(|_| pool.session()).collect();
+        let answers = sessions.iter().map(|session| async {
+            let answer = nonce(session, 1).await;
+            let status = pool.status();
+            assert!(status.size + status.connecting <= 3, "{status:?}");
+            answer.unwrap()
+        });
+        let watched = async {
+            for _ in 0..200 {
+                let status = pool.status();
+                assert!(status.size + status.connecting <= 3, "{status:?}");
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::join!(futures_util::future::join_all(answers), watched);
+    }
     at_rest(&pool).await;
     check_books(&pool);
 }
