@@ -101,5 +101,6 @@ async fn measure_all(
             groups.push(group);
         }
     }
+    report::summarize(&groups);
     Ok(groups)
 }

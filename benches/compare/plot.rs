@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::{measure::Group, report::tasks};
+use crate::{measure::Group, report::title};
 
 const COLORS: [&str; 6] = ["#9aa0a6", "#c58af9", "#fcad70", "#5bb974", "#669df6", "#d93025"];
 const LEFT: f64 = 210.0;
@@ -38,8 +38,7 @@ fn write(svg: &mut String, groups: &[Group]) -> fmt::Result {
     let mut y = TOP;
     for group in groups {
         let middle = y + group.results.len() as f64 * BAR / 2.0 + 4.0;
-        let (name, tasks) = (group.scenario.name(), tasks(group.tasks));
-        writeln!(svg, "<text x=\"{:.0}\" y=\"{middle:.1}\" text-anchor=\"end\">{name}, {tasks}</text>", LEFT - 8.0)?;
+        writeln!(svg, "<text x=\"{:.0}\" y=\"{middle:.1}\" text-anchor=\"end\">{}</text>", LEFT - 8.0, title(group))?;
         for result in &group.results {
             let (length, color) = (result.ratio * scale, color(groups, result.name));
             writeln!(

@@ -45,6 +45,11 @@ async fn conventions_switched_off(db: TestDb) {
     let bob = off.insert(new_user("bob")).await.unwrap();
     stamped.delete(&bob).await.unwrap();
     assert_eq!(off.count().await.unwrap(), 2, "deleted_at is a column like another");
+    // The two take turns: what one has built is not for the other.
+    for _ in 0..2 {
+        assert_eq!(stamped.find_by_id(bob.id).await.unwrap(), None);
+        assert_eq!(off.find_by_id(bob.id).await.unwrap().map(|user| user.id), Some(bob.id));
+    }
     off.delete(&bob).await.unwrap();
     off.delete(&ada).await.unwrap();
     assert_eq!(count_users(db.outside()).await, 0);
