@@ -117,13 +117,32 @@ async fn health_tells_what_the_server_is(db: TestDb) {
     assert_eq!(health.pool.checked_out, 1, "its own: {health:?}");
     assert_eq!(pool.status().checked_out, 0);
     check_books(&pool);
+}
+
+/// A session that takes no writes; MariaDB knows it of a whole server only, see `own_server.rs`.
+async fn health_sees_that_only_reads_are_taken(db: TestDb) {
     let read_only = match db.backend() {
         DbBackend::Postgres => "SET default_transaction_read_only = on",
-        DbBackend::MySql => return,
         _ => "PRAGMA query_only = ON",
     };
     let pool = db.open(|config| config.pool(settings().after_connect(read_only))).await;
     assert!(pool.health().await.unwrap().read_only);
+}
+
+mod read_only {
+    mod sqlite {
+        #[test]
+        fn health_sees_that_only_reads_are_taken() {
+            crate::support::run(crate::support::Place::SqliteFile, super::super::health_sees_that_only_reads_are_taken);
+        }
+    }
+
+    mod postgres {
+        #[test]
+        fn health_sees_that_only_reads_are_taken() {
+            crate::support::run(crate::support::Place::Postgres, super::super::health_sees_that_only_reads_are_taken);
+        }
+    }
 }
 
 mod servers {

@@ -132,13 +132,15 @@ fn sleep_sql(backend: DbBackend) -> &'static str {
     if backend == DbBackend::Postgres { "SELECT pg_sleep(60)" } else { "SELECT SLEEP(60)" }
 }
 
-async fn sleep(connection: &impl ConnectionTrait) -> Result<()> {
+/// A minute on the server.
+pub(crate) async fn sleep(connection: &impl ConnectionTrait) -> Result<()> {
     let backend = connection.get_database_backend();
     connection.query_all_raw(Statement::from_string(backend, sleep_sql(backend))).await?;
     Ok(())
 }
 
-async fn sleeping(db: &TestDb) -> i64 {
+/// How many of these are under way.
+pub(crate) async fn sleeping(db: &TestDb) -> i64 {
     let sql = match db.backend() {
         DbBackend::Postgres => {
             "SELECT COUNT(*)::bigint FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \

@@ -4,8 +4,9 @@ use sea_dao::{Error, config::PrePing, error::ErrorClass, pool::CloseReason};
 
 use crate::{
     common::{Load, all_at_once, at_rest, check_books, in_time, proxied},
+    dropped::{sleep, sleeping},
     proxy::Direction,
-    support::{TestDb, eventually, insert_user, nonce, slow_query},
+    support::{TestDb, eventually, insert_user, nonce},
 };
 
 for_each_server!(
@@ -44,17 +45,14 @@ async fn one_that_dies_takes_the_idle_ones_out_of_use(db: TestDb) {
     assert_eq!(pool.warm_up(4).await.unwrap(), 4);
     let executing = tokio::spawn({
         let pool = pool.clone();
-        async move { slow_query(&pool).await }
+        async move { sleep(&pool).await }
     });
-    eventually("it executes", async || pool.status().checked_out == 1).await;
+    eventually("it executes", async || sleeping(&db).await == 1).await;
     db.kill_server_sessions().await;
-    let failed = executing.await.unwrap();
-    // It may have been quicker than the one that killed it.
-    if failed.is_err() {
-        drop(all_at_once(&pool, 4).await);
-        assert_eq!(pool.counters().closed_for(CloseReason::Invalidated), 3, "{:?}", pool.counters());
-    }
+    let failed = in_time("the one that executes", executing).await.unwrap();
     assert!(failed.is_err_and(|error| error.is_disconnect()));
+    drop(all_at_once(&pool, 4).await);
+    assert_eq!(pool.counters().closed_for(CloseReason::Invalidated), 3, "{:?}", pool.counters());
     check_books(&pool);
 }
 
