@@ -6,7 +6,7 @@
 //! DATABASE_URL=postgres://… cargo run --features postgres --example user_dao
 //! ```
 
-use std::{error::Error, fmt, ops::Deref, path::Path, process::ExitCode, time::Duration};
+use std::{collections::HashMap, error::Error, fmt, ops::Deref, path::Path, process::ExitCode, time::Duration};
 
 use entities::user;
 use migration::{Migrator, MigratorTrait};
@@ -79,7 +79,7 @@ enum AppError {
     Database(sea_dao::Error),
     NoUser(i64),
     NotEnough { username: String },
-    Csv { line: u64, reason: String },
+    Csv { line: usize, reason: String },
     File { path: String, reason: String },
 }
 
@@ -115,8 +115,15 @@ struct Line {
 
 impl Line {
     fn check(self) -> Result<user::ActiveModel, String> {
-        if self.username.is_empty() || self.phone.is_empty() {
-            return Err("username and phone must not be empty".to_owned());
+        let texts = [
+            ("username", Some(&self.username), 64),
+            ("email", self.email.as_ref(), 255),
+            ("phone", Some(&self.phone), 32),
+        ];
+        for (name, text, most) in texts.into_iter().filter_map(|(name, text, most)| Some((name, text?, most))) {
+            if text.is_empty() || text.chars().count() > most || text.contains('\0') {
+                return Err(format!("{name} must have 1 to {most} characters, none of them NUL"));
+            }
         }
         if self.balance < 0 {
             return Err(format!("balance {} is below zero", self.balance));
@@ -136,21 +143,25 @@ impl Line {
 /// Imports all users of the file or, when a line is malformed or clashes, none.
 async fn import(users: &UserDao, db: &Database, path: &Path) -> Result<u64, AppError> {
     let name = path.display().to_string();
-    let mut reader =
-        csv::Reader::from_path(path).map_err(|error| AppError::File { path: name, reason: error.to_string() })?;
+    let text = std::fs::read(path).map_err(|error| AppError::File { path: name, reason: error.to_string() })?;
     db.execute_transaction(async |tx| -> Result<u64, AppError> {
         let users = users.within(tx);
-        let mut imported = 0;
-        let mut batch = Vec::new();
-        // Not `deserialize()`: the position of each line is wanted too.
-        let headers = reader.headers().map_err(|error| malformed(&error))?.clone();
+        let mut reader = csv::Reader::from_reader(text.as_slice());
+        let headers = reader.headers().map_err(|error| malformed(&text, &error))?.clone();
+        let (mut imported, mut batch, mut seen) = (0, Vec::new(), HashMap::new());
         for record in reader.records() {
-            let record = record.map_err(|error| malformed(&error))?;
-            let line = record.position().map_or(0, csv::Position::line);
-            let parsed: Line = record
-                .deserialize(Some(&headers))
-                .map_err(|error| AppError::Csv { line, reason: error.to_string() })?;
-            batch.push(parsed.check().map_err(|reason| AppError::Csv { line, reason })?);
+            let record = record.map_err(|error| malformed(&text, &error))?;
+            let position = record.position().cloned();
+            let parsed: Line = record.deserialize(Some(&headers)).map_err(|error| malformed(&text, &error))?;
+            for unique in [("username", parsed.username.clone()), ("phone", parsed.phone.clone())] {
+                if let Some(earlier) = seen.insert(unique.clone(), position.clone()) {
+                    let ((column, value), earlier) = (unique, line_of(&text, earlier.as_ref()));
+                    let reason = format!("{column} {value} is on line {earlier} too");
+                    return Err(AppError::Csv { line: line_of(&text, position.as_ref()), reason });
+                }
+            }
+            let refused = |reason| AppError::Csv { line: line_of(&text, position.as_ref()), reason };
+            batch.push(parsed.check().map_err(refused)?);
             if batch.len() == 1_000 {
                 imported += users.insert_many(batch.drain(..)).await?;
             }
@@ -160,8 +171,20 @@ async fn import(users: &UserDao, db: &Database, path: &Path) -> Result<u64, AppE
     .await
 }
 
-fn malformed(error: &csv::Error) -> AppError {
-    AppError::Csv { line: error.position().map_or(0, csv::Position::line), reason: error.to_string() }
+fn malformed(text: &[u8], error: &csv::Error) -> AppError {
+    let reason = match error.kind() {
+        csv::ErrorKind::Deserialize { err, .. } => err.to_string(),
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => format!("{len} fields where {expected_len} belong"),
+        _ => error.to_string(),
+    };
+    AppError::Csv { line: line_of(text, error.position()), reason }
+}
+
+/// The line on which a record begins. The reader's own count stops before blank lines, which it skips.
+fn line_of(text: &[u8], position: Option<&csv::Position>) -> usize {
+    let byte = position.map_or(0, |position| usize::try_from(position.byte()).unwrap_or(usize::MAX)).min(text.len());
+    let blank = text[byte..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    1 + text[..byte + blank].iter().filter(|byte| **byte == b'\n').count()
 }
 
 /// Prints each statement with the time it took.
@@ -243,8 +266,9 @@ async fn run(path: &Path) -> Result<(), Box<dyn Error>> {
     let updated = users.update(changed).await?;
     println!("  {:?}, updated {}", updated.email, updated.updated_at);
 
-    println!("\ntransfer 100.00 from {} to {}", first.username, second.username);
-    db.execute_transaction(async |tx| users.within(tx).transfer(first.id, second.id, 10_000).await).await?;
+    let share = first.balance / 10;
+    println!("\ntransfer {:.2} from {} to {}", share as f64 / 100.0, first.username, second.username);
+    db.execute_transaction(async |tx| users.within(tx).transfer(first.id, second.id, share).await).await?;
     print_balances(&users, [first.id, second.id]).await?;
 
     println!("\ntransfer more than there is: rolled back");

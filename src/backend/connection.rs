@@ -29,12 +29,27 @@ pub(super) trait Backend: Database + HasStatementCache {
     const HEALTH_SQL: &'static str;
     /// Asks for the SQL by which another connection ends this one; `None` where there is no server.
     const KILL_SQL: Option<&'static str>;
+    /// How to find out whether a transaction is open.
+    const PROBE: Probe;
     /// Takes everything from the session that was set in it.
     const RESET_SQL: Option<&'static str>;
 
     fn begin_sql(options: &TransactionOptions) -> Result<Arc<str>>;
 
     fn sea_orm_connection(options: Options<Self>, connect_timeout: Duration) -> DatabaseConnection;
+}
+
+/// How a database tells whether a transaction is open.
+pub(super) enum Probe {
+    /// This begins one, and fails inside of one.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+    Begin(&'static str),
+    /// This fails outside of one.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
+    FailsOutside(&'static str),
+    /// This answers with a number; where it is not understood, nothing can be told.
+    #[cfg_attr(not(feature = "mysql"), allow(dead_code))]
+    Ask(&'static str),
 }
 
 /// A connection of sqlx under our own trait.
@@ -104,6 +119,32 @@ where
 
     fn kill_sql(&self) -> Option<Arc<str>> {
         self.kill_sql.clone()
+    }
+
+    fn in_transaction(&mut self) -> BoxFuture<'_, sqlx::Result<bool>> {
+        async move {
+            let (sql, expected) = match B::PROBE {
+                Probe::Ask(sql) => {
+                    return match self.inner.fetch_one(AssertSqlSafe(sql)).await.map(QueryResult::from) {
+                        Ok(row) => Ok(row.try_get_by_index::<i64>(0).is_ok_and(|open| open != 0)),
+                        Err(sqlx::Error::Database(_)) => Ok(true),
+                        Err(error) => Err(error),
+                    };
+                }
+                Probe::Begin(sql) => (sql, false),
+                Probe::FailsOutside(sql) => (sql, true),
+            };
+            let open = match self.inner.execute(AssertSqlSafe(sql)).await {
+                Ok(_) => expected,
+                Err(sqlx::Error::Database(_)) => !expected,
+                Err(error) => return Err(error),
+            };
+            if !open && !expected {
+                self.inner.execute(AssertSqlSafe("ROLLBACK")).await?;
+            }
+            Ok(open)
+        }
+        .boxed()
     }
 
     fn reset(&mut self) -> BoxFuture<'_, sqlx::Result<bool>> {

@@ -33,6 +33,8 @@ pub(crate) trait RawConnection: Send {
     fn ping(&mut self) -> BoxFuture<'_, sqlx::Result<()>>;
     /// The SQL by which another connection ends this one on the server, with whatever it does there.
     fn kill_sql(&self) -> Option<Arc<str>>;
+    /// Asks whether a transaction is open, of a connection that had one. MUST leave none open that was not.
+    fn in_transaction(&mut self) -> BoxFuture<'_, sqlx::Result<bool>>;
     /// Takes everything from the session that was set in it. `false`: this database cannot.
     fn reset(&mut self) -> BoxFuture<'_, sqlx::Result<bool>>;
     /// Says goodbye to the other side and closes.
@@ -76,7 +78,7 @@ pub(crate) fn open(url: &str) -> Result<Arc<dyn Driver>> {
     let Some((scheme, _)) = url.split_once(':') else {
         return Err(Error::config("url", redact_url(url), "postgres://…, mysql://… or sqlite:…"));
     };
-    match scheme {
+    match scheme.to_ascii_lowercase().as_str() {
         "postgres" | "postgresql" => open_postgres(url),
         "mysql" | "mariadb" => open_mysql(url),
         "sqlite" => open_sqlite(url),

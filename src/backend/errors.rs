@@ -14,8 +14,8 @@ pub(crate) enum Effect {
     #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
     /// Everything up to the innermost savepoint has to be undone.
     AbortsScope,
-    /// The database may have undone the whole transaction; a BEGIN tells.
-    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+    /// The database may have undone the whole transaction; it has to be asked.
+    #[cfg_attr(not(any(feature = "sqlite", feature = "mysql")), allow(dead_code))]
     Unclear,
     /// The database has undone the whole transaction already, or may have.
     EndsTransaction,

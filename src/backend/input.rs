@@ -13,26 +13,26 @@ pub(super) const fn bind_limit(backend: DbBackend) -> usize {
     }
 }
 
-/// Looks at a statement before it is sent.
+/// Looks at a statement before it is sent to `backend`, whatever database it was built for.
 ///
 /// # Errors
 ///
-/// [`Error::InvalidArgument`] for a NUL byte in the SQL, more values than the database takes, or a number beyond the
-/// database's integers.
-pub(crate) fn check_statement(statement: &Statement) -> Result<SqlNature<'_>> {
-    let Statement { sql, values, db_backend } = statement;
+/// [`Error::InvalidArgument`] for a NUL byte in the SQL, more values than the database takes, or a value that it cannot
+/// hold.
+pub(crate) fn check_statement(statement: &Statement, backend: DbBackend) -> Result<SqlNature<'_>> {
+    let Statement { sql, values, db_backend: _ } = statement;
     refuse_nul(sql)?;
     if let Some(values) = values {
-        let limit = bind_limit(*db_backend);
+        let limit = bind_limit(backend);
         if values.0.len() > limit {
             let given = format!("{} bound values", values.0.len());
             return Err(Error::argument("statement", given, format!("at most {limit}")));
         }
-        if *db_backend != DbBackend::MySql {
-            values.0.iter().try_for_each(refuse_beyond_signed)?;
-        }
+        values.0.iter().try_for_each(|value| refuse_unbindable(value, backend))?;
     }
-    Ok(nature_of(sql, *db_backend))
+    // The driver of SQLite runs all statements of a prepared text.
+    let several = backend == DbBackend::Sqlite && sql.contains(';');
+    Ok(if several { nature_of_script(sql, backend) } else { nature_of(sql, backend) })
 }
 
 /// Looks at unprepared SQL before it is sent.
@@ -49,11 +49,19 @@ fn refuse_nul(sql: &str) -> Result<()> {
     }
 }
 
-/// Integers are signed there, and the driver panics on what does not fit.
-fn refuse_beyond_signed(value: &Value) -> Result<()> {
+/// The drivers panic on what does not fit.
+fn refuse_unbindable(value: &Value, backend: DbBackend) -> Result<()> {
     match value {
-        Value::BigUnsigned(Some(number)) if i64::try_from(*number).is_err() => {
+        // Integers are signed there.
+        Value::BigUnsigned(Some(number)) if backend != DbBackend::MySql && i64::try_from(*number).is_err() => {
             Err(Error::argument("value", number, format!("at most {}", i64::MAX)))
+        }
+        #[cfg(feature = "postgres")]
+        Value::Array(_, elements) => {
+            if backend != DbBackend::Postgres {
+                return Err(Error::argument("value", "an array", "a single value: this database has no arrays"));
+            }
+            elements.iter().flat_map(|elements| elements.iter()).try_for_each(|value| refuse_unbindable(value, backend))
         }
         _ => Ok(()),
     }

@@ -9,6 +9,7 @@ mod dialect;
 mod driver;
 mod errors;
 mod input;
+mod lexer;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "postgres")]

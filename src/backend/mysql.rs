@@ -10,7 +10,7 @@ use sqlx::{
 
 use super::{
     Capabilities,
-    connection::{Backend, SqlxDriver},
+    connection::{Backend, Probe, SqlxDriver},
     driver::{Driver, TransactionOptions, bad_url},
     errors::Effect,
     input::bind_limit,
@@ -37,6 +37,8 @@ impl Backend for MySql {
     const TYPED_STATEMENTS: bool = false;
     const HEALTH_SQL: &'static str = "SELECT VERSION(), CAST(@@global.read_only AS SIGNED)";
     const KILL_SQL: Option<&'static str> = Some("SELECT CONCAT('KILL CONNECTION ', CONNECTION_ID())");
+    // MySQL itself has no such variable.
+    const PROBE: Probe = Probe::Ask("SELECT CAST(@@in_transaction AS SIGNED)");
     // The protocol has a command for it, which the driver does not give out.
     const RESET_SQL: Option<&'static str> = None;
 
@@ -85,6 +87,10 @@ pub(super) fn classify(number: u16) -> (ErrorClass, Effect) {
     let effect = match class {
         // InnoDB rolls the whole transaction back; what follows would run outside of it.
         ErrorClass::Deadlock | ErrorClass::SerializationFailure => Effect::EndsTransaction,
+        // By innodb_rollback_on_timeout.
+        ErrorClass::LockTimeout => Effect::Unclear,
+        // The table of locks is full.
+        _ if number == 1206 => Effect::EndsTransaction,
         _ => Effect::None,
     };
     (class, effect)

@@ -10,7 +10,7 @@ use sqlx::{
 
 use super::{
     Capabilities,
-    connection::{Backend, SqlxDriver},
+    connection::{Backend, Probe, SqlxDriver},
     driver::{Driver, TransactionOptions, bad_url},
     errors::Effect,
     input::bind_limit,
@@ -43,6 +43,7 @@ impl Backend for Postgres {
         "SELECT format('SELECT pg_terminate_backend(pid) FROM pg_stat_get_activity(%s) WHERE backend_start = %L', \
          pid, backend_start) FROM pg_stat_get_activity(pg_backend_pid())",
     );
+    const PROBE: Probe = Probe::FailsOutside("SAVEPOINT sea_dao_probe; RELEASE SAVEPOINT sea_dao_probe");
     const RESET_SQL: Option<&'static str> = Some("DISCARD ALL");
 
     fn begin_sql(options: &TransactionOptions) -> Result<Arc<str>> {

@@ -2,6 +2,8 @@
 
 use sea_orm::DbBackend;
 
+use super::lexer::{end_of_statement, first_word, skip_blanks};
+
 /// What a piece of SQL does beside reading and writing rows, with the keyword that tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SqlNature<'s> {
@@ -17,7 +19,7 @@ pub(crate) enum SqlNature<'s> {
 
 /// The nature of one statement.
 pub(crate) fn nature_of(sql: &str, backend: DbBackend) -> SqlNature<'_> {
-    let (word, rest) = first_word(&sql[skip_blanks(sql, 0)..]);
+    let (word, rest) = first_word(&sql[skip_blanks(sql, 0, backend)..]);
     if ["SELECT", "WITH", "INSERT", "UPDATE", "DELETE"].into_iter().any(|everyday| is(word, everyday)) {
         nature_of_query(rest, backend)
     } else {
@@ -51,16 +53,39 @@ fn nature_of_command<'s>(word: &'s str, rest: &str, backend: DbBackend) -> SqlNa
         "DECLARE", "LOAD", "PREPARE", "HANDLER",
     ];
     // <https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/>
-    const COMMITTING: [&str; 13] = [
-        "CREATE", "ALTER", "DROP", "TRUNCATE", "RENAME", "GRANT", "REVOKE", "ANALYZE", "OPTIMIZE", "REPAIR", "CHECK",
-        "INSTALL", "LOCK",
+    const COMMITTING: [&str; 21] = [
+        "CREATE",
+        "ALTER",
+        "DROP",
+        "TRUNCATE",
+        "RENAME",
+        "GRANT",
+        "REVOKE",
+        "ANALYZE",
+        "OPTIMIZE",
+        "REPAIR",
+        "CHECK",
+        "INSTALL",
+        "UNINSTALL",
+        "LOCK",
+        "FLUSH",
+        "RESET",
+        "CACHE",
+        "BACKUP",
+        "CHANGE",
+        "STOP",
+        "PURGE",
     ];
     if CONTROL.iter().any(|control| is(word, control)) {
         return SqlNature::ControlsTransaction(word);
     }
-    let (next, _) = first_word(&rest[skip_blanks(rest, 0)..]);
-    if is(word, "PREPARE") && is(next, "TRANSACTION") || is(word, "SET") && is(next, "AUTOCOMMIT") {
+    let (next, _) = first_word(&rest[skip_blanks(rest, 0, backend)..]);
+    let of_autocommit = backend == DbBackend::MySql && is(word, "SET") && contains(rest, "autocommit");
+    if is(word, "PREPARE") && is(next, "TRANSACTION") || of_autocommit {
         return SqlNature::ControlsTransaction(word);
+    }
+    if backend == DbBackend::MySql && is(word, "SET") && is(next, "PASSWORD") {
+        return SqlNature::CommitsTransaction(word);
     }
     let of_transaction = is(word, "LOCK") || is(word, "SET") && (is(next, "LOCAL") || is(next, "CONSTRAINTS"));
     if backend == DbBackend::Postgres && of_transaction {
@@ -101,117 +126,12 @@ fn nature_of_query(sql: &str, backend: DbBackend) -> SqlNature<'static> {
     if changes { SqlNature::ChangesSession } else { SqlNature::Plain }
 }
 
+fn contains(sql: &str, text: &str) -> bool {
+    sql.as_bytes().windows(text.len()).any(|window| window.eq_ignore_ascii_case(text.as_bytes()))
+}
+
 fn is(word: &str, keyword: &str) -> bool {
     word.eq_ignore_ascii_case(keyword)
-}
-
-fn first_word(sql: &str) -> (&str, &str) {
-    let end = sql.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(sql.len());
-    sql.split_at(end)
-}
-
-/// The first position from `at` that is neither blank nor comment.
-fn skip_blanks(sql: &str, mut at: usize) -> usize {
-    let bytes = sql.as_bytes();
-    while let Some(byte) = bytes.get(at) {
-        let rest = &bytes[at..];
-        if byte.is_ascii_whitespace() || matches!(byte, b'(' | b';') {
-            at += 1;
-        } else if rest.starts_with(b"--") || *byte == b'#' {
-            at += rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-        } else if rest.starts_with(b"/*!") {
-            // MySQL runs what stands in such a comment.
-            at += 3 + rest[3..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        } else if rest.starts_with(b"/*") {
-            at = end_of_comment(bytes, at);
-        } else {
-            break;
-        }
-    }
-    at.min(sql.len())
-}
-
-/// The position after the comment at `at`; PostgreSQL's comments nest.
-fn end_of_comment(bytes: &[u8], mut at: usize) -> usize {
-    let mut depth = 0;
-    while at < bytes.len() {
-        if bytes[at..].starts_with(b"/*") {
-            depth += 1;
-            at += 2;
-        } else if bytes[at..].starts_with(b"*/") {
-            depth -= 1;
-            at += 2;
-            if depth == 0 {
-                return at;
-            }
-        } else {
-            at += 1;
-        }
-    }
-    at
-}
-
-/// The position of the semicolon that ends the statement at `start`, or of the end.
-fn end_of_statement(sql: &str, start: usize, backend: DbBackend) -> usize {
-    if holds_statements(&sql[start..]) {
-        return sql.len();
-    }
-    let bytes = sql.as_bytes();
-    let mut at = start;
-    while let Some(&byte) = bytes.get(at) {
-        let rest = &bytes[at..];
-        at = match byte {
-            b';' => return at,
-            b'\'' | b'"' | b'`' => {
-                let escape_string = byte == b'\'' && at > start && matches!(bytes[at - 1], b'E' | b'e');
-                let backslash = match backend {
-                    DbBackend::MySql => byte != b'`',
-                    DbBackend::Postgres => escape_string,
-                    _ => false,
-                };
-                end_of_quoted(bytes, at, backslash)
-            }
-            b'-' if rest.starts_with(b"--") => at + rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len()),
-            b'/' if rest.starts_with(b"/*") && !rest.starts_with(b"/*!") => end_of_comment(bytes, at),
-            b'$' => end_of_dollar_quoted(sql, at),
-            _ => at + 1,
-        };
-    }
-    sql.len()
-}
-
-/// Whether it is the definition of a trigger or routine, whose body has semicolons, BEGIN and END of its own.
-fn holds_statements(sql: &str) -> bool {
-    let (word, rest) = first_word(&sql[skip_blanks(sql, 0)..]);
-    const DEFINED: [&str; 4] = ["TRIGGER", "PROCEDURE", "FUNCTION", "EVENT"];
-    is(word, "CREATE")
-        && rest.split_whitespace().take(4).any(|word| DEFINED.into_iter().any(|defined| is(word, defined)))
-}
-
-fn end_of_quoted(bytes: &[u8], start: usize, backslash_escapes: bool) -> usize {
-    let quote = bytes[start];
-    let mut at = start + 1;
-    while let Some(&byte) = bytes.get(at) {
-        if byte == quote {
-            return at + 1;
-        }
-        at += if byte == b'\\' && backslash_escapes { 2 } else { 1 };
-    }
-    bytes.len()
-}
-
-fn end_of_dollar_quoted(sql: &str, start: usize) -> usize {
-    let tag_length = sql[start + 1..].find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    match tag_length {
-        Some(length) if sql.as_bytes()[start + 1 + length] == b'$' => {
-            let tag = &sql[start..start + length + 2];
-            match sql[start + tag.len()..].find(tag) {
-                Some(end) => start + tag.len() + end + tag.len(),
-                None => sql.len(),
-            }
-        }
-        _ => start + 1,
-    }
 }
 
 #[cfg(test)]
@@ -225,7 +145,10 @@ mod tests {
         for sql in [
             "BEGIN",
             "  begin immediate",
-            "/* a /* nested */ comment */ COMMIT",
+            "/* a comment /* */ COMMIT",
+            "\u{feff}\u{b}COMMIT",
+            "/*M! COMMIT */",
+            "SET SESSION sql_mode = '', @@autocommit = 0",
             "-- line\nROLLBACK TO SAVEPOINT a",
             "# line\nstart transaction",
             "/*!40000 BEGIN */",
@@ -322,5 +245,39 @@ mod tests {
     fn locks_are_found_in_writes_too() {
         let sql = "INSERT INTO a SELECT pg_advisory_lock(1)";
         assert_eq!(nature_of(sql, Postgres), SqlNature::ChangesSession);
+    }
+
+    #[test]
+    fn transaction_control_is_not_hidden_by_quotes_and_comments_of_other_databases() {
+        let hidden = [
+            (Postgres, r"SELECT 'a' LIKE'x\'; COMMIT; SELECT '"),
+            (Postgres, "SELECT 1 AS a$b$; COMMIT; SELECT 2 AS a$b$"),
+            (Postgres, "/* a /* nested */ comment */ COMMIT"),
+            (Postgres, "CREATE TEMP TABLE trigger (a int); COMMIT"),
+            (MySql, "SELECT 1; /*! */ COMMIT"),
+            (MySql, "SELECT 1--1; COMMIT"),
+            (MySql, "SELECT 1 # '\n; COMMIT; SELECT '1'"),
+            (MySql, "SELECT 1 AS $a$; COMMIT; SELECT 2 AS $a$"),
+            (Sqlite, "/* /* */ COMMIT"),
+            (Sqlite, "SELECT 1 AS [']; COMMIT; SELECT 2 AS [']"),
+            (Sqlite, "SELECT 1 AS a$b$; COMMIT; SELECT 2 AS a$b$"),
+        ];
+        for (backend, sql) in hidden {
+            let nature = nature_of_script(sql, backend);
+            assert!(matches!(nature, SqlNature::ControlsTransaction("COMMIT")), "{backend:?}: {sql}: {nature:?}");
+        }
+    }
+
+    #[test]
+    fn quoted_semicolons_do_not_end_a_statement() {
+        for (backend, sql) in [
+            (Postgres, "SELECT $$; COMMIT; $$"),
+            (Postgres, r"SELECT E'\'; COMMIT; '"),
+            (MySql, "SELECT '\\'; COMMIT; '"),
+            (Sqlite, "SELECT 1 AS [; COMMIT; ]"),
+            (Sqlite, "SELECT \"; COMMIT; \", `; COMMIT; `"),
+        ] {
+            assert_eq!(nature_of_script(sql, backend), SqlNature::Plain, "{backend:?}: {sql}");
+        }
     }
 }

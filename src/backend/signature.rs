@@ -18,22 +18,34 @@ const MOST: usize = 1_024;
 
 /// The types with which each text was first seen on a connection.
 #[derive(Default)]
-pub(super) struct Signatures(HashMap<Arc<str>, u64>);
+pub(super) struct Signatures(HashMap<u128, u64>);
 
 impl Signatures {
     /// The text to prepare for `sql` with values of these types.
     pub(super) fn text_for(&mut self, sql: Arc<str>, values: Option<&Values>) -> Arc<str> {
         let signature = signature(values);
-        match self.0.get(&sql) {
+        let text = fingerprint(&sql);
+        match self.0.get(&text) {
             Some(first) if *first == signature => sql,
             None if self.0.len() < MOST => {
-                self.0.insert(sql.clone(), signature);
+                self.0.insert(text, signature);
                 sql
             }
             // On a line of its own, so that a comment at the end of the text does not swallow it.
             _ => format!("{sql}\n/* types {signature:016x} */").into(),
         }
     }
+}
+
+/// In place of the text itself, which may be long.
+fn fingerprint(sql: &str) -> u128 {
+    let half = |seed: u8| {
+        let mut hasher = DefaultHasher::new();
+        seed.hash(&mut hasher);
+        sql.hash(&mut hasher);
+        u128::from(hasher.finish())
+    };
+    half(0) << 64 | half(1)
 }
 
 fn signature(values: Option<&Values>) -> u64 {

@@ -16,7 +16,7 @@ use sqlx::{
 
 use super::{
     Capabilities,
-    connection::{Backend, SqlxDriver},
+    connection::{Backend, Probe, SqlxDriver},
     driver::{Driver, TransactionOptions, bad_url},
     errors::Effect,
     input::bind_limit,
@@ -68,6 +68,7 @@ impl Backend for Sqlite {
     const TYPED_STATEMENTS: bool = false;
     const HEALTH_SQL: &'static str = "SELECT sqlite_version(), query_only FROM pragma_query_only";
     const KILL_SQL: Option<&'static str> = None;
+    const PROBE: Probe = Probe::Begin("BEGIN");
     const RESET_SQL: Option<&'static str> = None;
 
     /// Transactions that may write take the write lock at once: the second of two writers then waits for its turn,

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sea_orm::DbBackend;
 use tokio::time::timeout;
 
 use super::{
@@ -41,6 +42,8 @@ pub(super) struct State {
     pub(super) read_only: bool,
     /// A setting or lock that the next borrower must not see.
     pub(super) session_changed: bool,
+    /// The statement under way may do more than its text tells.
+    pub(super) opaque: bool,
     /// What the last failure did to the transaction.
     pub(super) effect: Effect,
 }
@@ -51,6 +54,7 @@ pub(crate) struct Connection {
     pub(super) raw: Option<Box<dyn RawConnection>>,
     pub(super) state: State,
     pub(super) entry: Entry,
+    pub(super) backend: DbBackend,
     pub(super) hooks: Hooks,
     echo: bool,
     pub(super) reset_on_return: ResetOnReturn,
@@ -73,6 +77,7 @@ impl Connection {
             in_transaction: false,
             read_only: false,
             session_changed: false,
+            opaque: false,
             effect: Effect::None,
         };
         let origin = Origin::default();
@@ -81,6 +86,7 @@ impl Connection {
             raw: Some(raw),
             state,
             entry,
+            backend: manager.driver.backend(),
             hooks: manager.hooks.clone(),
             echo: manager.config.echo_pool,
             reset_on_return: manager.config.reset_on_return,

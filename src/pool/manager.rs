@@ -7,7 +7,7 @@ use std::{
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use sea_orm::{DbErr, RuntimeErr};
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
     connection::Connection,
@@ -29,6 +29,8 @@ pub(super) struct Manager {
     /// The URL without its password, for errors.
     pub(super) target: String,
     pub(super) last_connect_error: Mutex<Option<String>>,
+    /// One connection beyond the pool's, at most, ends others on the server.
+    pub(super) killing: Semaphore,
 }
 
 /// Why a connection could not be opened.

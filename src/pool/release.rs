@@ -143,7 +143,15 @@ async fn close(mut object: Object<Manager>) {
         && let Some(pool) = Object::pool(&object)
     {
         // The server may not notice for long that nobody waits for its answer, and hold locks meanwhile.
-        let _ = timeout(CLEAN_UP_LIMIT, pool.manager().driver.run_once(kill)).await;
+        let manager = pool.manager();
+        let killed = timeout(CLEAN_UP_LIMIT, async {
+            // The semaphore is never closed.
+            let _one_at_a_time = manager.killing.acquire().await;
+            manager.driver.run_once(kill).await
+        });
+        if !matches!(killed.await, Ok(Ok(()))) {
+            tracing::warn!(target: "sea_dao::pool", "a dropped statement could not be ended on the server");
+        }
     }
     drop(Object::take(object));
 }

@@ -12,7 +12,7 @@ use deadpool::managed::{self, PoolError, QueueMode};
 use futures_util::future::{join, join_all, try_join_all};
 use sea_orm::{DatabaseConnection, DbBackend};
 use tokio::{
-    sync::OnceCell,
+    sync::{OnceCell, Semaphore},
     time::{sleep_until, timeout, timeout_at},
 };
 
@@ -63,6 +63,7 @@ impl Pool {
             hooks: config.build_hooks(),
             target: config.redacted_url(),
             last_connect_error: Mutex::default(),
+            killing: Semaphore::new(1),
         };
         let queue = managed::Pool::builder(manager)
             .max_size(settings.max_connections())

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt};
-use sea_orm::{DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values};
+use sea_orm::{DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values};
 
 use tokio::time::{error::Elapsed, timeout};
 
@@ -49,8 +49,8 @@ impl Connection {
         self.clear_up(result).await
     }
 
-    pub(crate) async fn execute_unprepared(&mut self, sql: &str, backend: DbBackend) -> Result<ExecResult> {
-        self.note_nature(check_script(sql, backend)?)?;
+    pub(crate) async fn execute_unprepared(&mut self, sql: &str) -> Result<ExecResult> {
+        self.note_nature(check_script(sql, self.backend)?)?;
         let result = self.send(StatementKind::Script, sql.into()).await;
         self.clear_up(result).await
     }
@@ -59,8 +59,8 @@ impl Connection {
     ///
     /// # Cancel safety
     ///
-    /// Dropped after its first row, the stream leaves the rest of the answer to [`settle`](Self::settle); dropped
-    /// before, it leaves the connection unusable.
+    /// Dropped between two rows, the stream leaves the rest of the answer to [`settle`](Self::settle); dropped while it
+    /// waits for a row, it leaves the connection unusable.
     pub(crate) fn stream(&mut self, statement: Statement) -> Rows<'_> {
         Box::pin(async_stream::stream! {
             let (sql, values) = match self.admit(statement) {
@@ -74,6 +74,8 @@ impl Connection {
             let mut count = 0;
             let mut end = Ok(Ok(()));
             loop {
+                // Dropped while it waits, the driver may have read a part of a row: nothing can be told of the rest.
+                state.wire = Wire::InFlight;
                 match bounded(*statement_timeout, rows.next()).await {
                     Ok(None) => break,
                     Ok(Some(Ok(row))) => {
@@ -93,15 +95,22 @@ impl Connection {
         })
     }
 
-    /// Finds out whether the failed statement has ended the transaction, where its error does not tell: inside of one, a
-    /// BEGIN fails.
+    /// Finds out whether the statement has ended the transaction, where neither its text nor its answer tells.
     async fn clear_up<T>(&mut self, result: Result<T>) -> Result<T> {
-        if result.is_err() && self.state.effect == Effect::Unclear {
-            let still_open =
-                !self.state.in_transaction || self.send(StatementKind::Begin, "BEGIN".into()).await.is_err();
-            self.state.effect = if still_open { Effect::None } else { Effect::EndsTransaction };
+        let opaque = std::mem::take(&mut self.state.opaque);
+        let unclear = self.state.effect == Effect::Unclear || opaque && result.is_ok();
+        if !unclear || !self.state.in_transaction || !self.is_usable() {
+            return result;
         }
-        result
+        let flight = self.depart(StatementKind::Ping, &"".into(), None);
+        let limit = self.statement_timeout;
+        let open = bounded(limit, self.raw()?.in_transaction()).await;
+        if self.arrive(flight, open, false, |_| 0)? {
+            return result;
+        }
+        self.state.effect = Effect::EndsTransaction;
+        // An error of its own stays; a success is none, when what came before was committed or undone by it.
+        result.and(Err(Error::TransactionControl { keyword: "what this statement ran".to_owned() }))
     }
 
     /// Begins a transaction with `sql`.
@@ -187,7 +196,7 @@ impl Connection {
 
     /// Looks at a caller's statement before anything is sent.
     fn admit(&mut self, statement: Statement) -> Result<(Arc<str>, Option<Values>)> {
-        self.note_nature(check_statement(&statement)?)?;
+        self.note_nature(check_statement(&statement, self.backend)?)?;
         Ok((statement.sql.into(), statement.values))
     }
 
@@ -199,7 +208,10 @@ impl Connection {
                 let locks = keyword.eq_ignore_ascii_case("LOCK");
                 self.state.session_changed |= locks && self.reset_on_return != ResetOnReturn::None;
             }
-            SqlNature::ChangesSession => self.state.session_changed |= self.reset_on_return != ResetOnReturn::None,
+            SqlNature::ChangesSession => {
+                self.state.opaque = true;
+                self.state.session_changed |= self.reset_on_return != ResetOnReturn::None;
+            }
             SqlNature::ControlsTransaction(keyword) | SqlNature::CommitsTransaction(keyword) => {
                 return Err(Error::TransactionControl { keyword: keyword.to_ascii_uppercase() });
             }

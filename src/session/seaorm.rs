@@ -61,7 +61,7 @@ impl Session {
 
     async fn run_script(&self, sql: &str) -> Result<ExecResult> {
         let mut lease = self.lease("a script").await?;
-        let result = lease.connection()?.execute_unprepared(sql, self.backend()).await;
+        let result = lease.connection()?.execute_unprepared(sql).await;
         lease.check(result)
     }
 }
@@ -93,8 +93,9 @@ impl ConnectionTrait for Session {
 ///
 /// # Cancel safety
 ///
-/// Dropped after its first row, it leaves the session usable: what remains of the answer is read before the session's
-/// next statement. Dropped before its first row in a transaction, it aborts the transaction.
+/// Dropped between two rows, it leaves the session usable: what remains of the answer is read before the session's next
+/// statement. Dropped while it waits for a row, as by a timeout around `next()`, its connection is closed; in a
+/// transaction that aborts the transaction.
 pub struct RowStream(Pin<Box<dyn Stream<Item = Result<QueryResult, DbErr>> + Send>>);
 
 impl RowStream {

@@ -1,10 +1,11 @@
 //! Transactions that the database ends by itself, and what sessions are left with.
 
-use entities::{customer_order, user};
+use entities::{customer_order, tag, user};
+use futures_util::StreamExt;
 use sea_dao::{BaseDao, Error, FlushMode, Result, prelude::*};
-use sea_orm::{ConnectionTrait, JoinType, RelationTrait};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, JoinType, RelationTrait, StreamTrait};
 
-use crate::support::{TestDb, count_users, insert_user, new_user};
+use crate::support::{TestDb, count_users, insert_user, new_user, nonce, poll_times};
 
 for_each_backend!(
     a_definition_inside_a_transaction_does_not_commit_it,
@@ -13,6 +14,9 @@ for_each_backend!(
     values_of_other_types_find_the_same_rows,
     joined_rows_are_counted_and_added_up,
     an_aggregate_of_groups_is_refused,
+    a_transaction_ended_by_a_procedure_is_an_error,
+    a_stream_dropped_inside_of_a_row_does_not_reach_the_next_borrower,
+    arrays_where_there_are_none_are_refused,
 );
 
 async fn a_definition_inside_a_transaction_does_not_commit_it(db: TestDb) {
@@ -102,4 +106,60 @@ async fn an_aggregate_of_groups_is_refused(db: TestDb) {
     let users = two_orders(&db).await;
     let refused = users.query().group_by(user::Column::Status).sum(user::Column::Balance).await;
     assert!(matches!(refused, Err(Error::InvalidArgument { .. })), "{refused:?}");
+}
+
+async fn a_transaction_ended_by_a_procedure_is_an_error(db: TestDb) {
+    if db.backend() != sea_orm::DbBackend::MySql {
+        // Procedures that commit are refused inside of a transaction, or do not exist.
+        let refused = db.execute_transaction(async |tx| -> Result<()> {
+            insert_user(tx, "first").await?;
+            tx.execute_unprepared("CALL no_such_procedure()").await?;
+            Ok(())
+        });
+        assert!(refused.await.is_err());
+        assert_eq!(count_users(db.outside()).await, 0);
+        return;
+    }
+    db.session().execute_unprepared("CREATE PROCEDURE ends_it() BEGIN COMMIT; END").await.unwrap();
+    let ended = db
+        .execute_transaction(async |tx| -> Result<()> {
+            let _ = tx.execute_unprepared("CALL ends_it()").await;
+            assert!(insert_user(tx, "later").await.is_err(), "it would be committed by itself");
+            Ok(())
+        })
+        .await;
+    assert!(matches!(ended, Err(Error::TransactionAborted { .. })), "{ended:?}");
+    assert_eq!(count_users(db.outside()).await, 0);
+}
+
+async fn a_stream_dropped_inside_of_a_row_does_not_reach_the_next_borrower(db: TestDb) {
+    let pool = db.open(|config| config.pool_size(1).max_overflow(0)).await;
+    for number in 0..4 {
+        let tag = tag::ActiveModel {
+            id: sea_orm::Set(sea_orm::prelude::Uuid::from_u128(number)),
+            name: sea_orm::Set(format!("{number}")),
+        };
+        tag.insert(&pool).await.unwrap();
+    }
+    let sql = match pool.backend() {
+        sea_orm::DbBackend::Sqlite => "SELECT name, hex(zeroblob(200000)) FROM tag",
+        _ => "SELECT name, REPEAT('x', 400000) FROM tag",
+    };
+    for polls in 0..60 {
+        let statement = sea_orm::Statement::from_string(pool.backend(), sql);
+        let mut rows = pool.stream_raw(statement).await.unwrap();
+        rows.next().await.unwrap().unwrap();
+        let _ = poll_times(rows.next(), polls % 6).await;
+        drop(rows);
+        assert_eq!(nonce(&pool, polls as i64).await.unwrap(), polls as i64);
+    }
+}
+
+async fn arrays_where_there_are_none_are_refused(db: TestDb) {
+    let users = BaseDao::<user::Entity>::new((*db).clone());
+    let counted = users.query().filter(sea_orm::ColumnTrait::eq(&user::Column::Id, vec![1_i64, 2])).count().await;
+    let error = counted.unwrap_err();
+    let refused = matches!(error.root(), Error::InvalidArgument { .. });
+    assert!(refused || db.capabilities().failure_aborts_transaction, "{error:?}");
+    assert_eq!(users.count().await.unwrap(), 0);
 }

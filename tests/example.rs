@@ -1,0 +1,45 @@
+//! The example says which line of a malformed file is wrong, and imports nothing of it.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
+
+use std::{fs, process::Command};
+
+/// Runs the example on a file with this text, and gives what it printed to both streams.
+fn run(text: &str) -> (bool, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, database) = (folder.path().join("users.csv"), folder.path().join("users.db"));
+    fs::write(&file, text).unwrap();
+    let url = format!("sqlite:{}?mode=rwc", database.display());
+    let output = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--all-features", "--example", "user_dao", "--"])
+        .arg(&file)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("DATABASE_URL", url)
+        .output()
+        .unwrap();
+    let printed = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    (output.status.success(), printed)
+}
+
+#[test]
+fn sqlite_the_line_of_a_malformed_row_is_named() {
+    const HEAD: &str = "username,email,phone,status,balance\n";
+    for (rows, said) in [
+        ("a,,1,1,1\nb,,2,x,1\n", "line 3: field 3"),
+        ("a,,1,1,1\n\nb,,2,x,1\n", "line 4: field 3"),
+        ("a,,1,1,1\r\n\r\n\r\nb,,2,1\r\n", "line 5: 4 fields where 5 belong"),
+        ("a,,1,1,1\nb,,1,1,1", "line 3: phone 1 is on line 2 too"),
+        ("a,,1,1,-1\n", "line 2: balance -1 is below zero"),
+        ("a,,1,1,1\n,,2,1,1\n", "line 3: username must have"),
+    ] {
+        let (succeeded, printed) = run(&format!("{HEAD}{rows}"));
+        assert!(!succeeded && printed.contains(said), "{rows:?}: {printed}");
+        assert!(!printed.contains("COMMIT"), "{rows:?}: {printed}");
+    }
+}
+
+#[test]
+fn sqlite_a_small_file_runs_to_its_end() {
+    let (succeeded, printed) = run("username,email,phone,status,balance\na,,1,1,10\nb,,2,1,0\n");
+    assert!(succeeded && printed.contains("2 users, 2 in all") && printed.contains("closed    size 0"), "{printed}");
+}
