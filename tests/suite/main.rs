@@ -1,7 +1,7 @@
 //! What the crate promises, on every database: each test is written once and runs on SQLite, PostgreSQL and MariaDB.
 //!
-//! Tests ask for abilities (`capabilities()`), never for a database by name; where one is missing they check what is
-//! promised instead. The servers are named by `TEST_POSTGRES_URL` and `TEST_MYSQL_URL`; `tests/run` starts some.
+//! Tests ask for abilities (`capabilities()`); where one is missing they check what is promised instead. They look at the
+//! database's name only to speak its SQL. The servers are named by `TEST_POSTGRES_URL` and `TEST_MYSQL_URL`; `tests/run` starts some.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
 
