@@ -72,7 +72,9 @@ pub trait Conditions<E: EntityTrait>: Sized {
         self.filter(column.lte(value.into()))
     }
 
-    /// The column is one of `values`. With no values nothing matches, and nothing is sent.
+    /// The column is one of `values`. With no values nothing matches, and nothing is sent. More values than one statement
+    /// takes (65 535; 32 766 on SQLite) are refused; for keys, [`BaseDao::find_by_ids`](crate::BaseDao::find_by_ids) takes
+    /// any number.
     #[must_use]
     fn in_<V: Into<Value>>(mut self, column: E::Column, values: impl IntoIterator<Item = V>) -> Self {
         let (values, null) = split_nulls(values);
