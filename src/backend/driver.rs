@@ -79,12 +79,23 @@ pub(crate) fn open(url: &str) -> Result<Arc<dyn Driver>> {
         return Err(Error::config("url", redact_url(url), "postgres://…, mysql://… or sqlite:…"));
     };
     match scheme.to_ascii_lowercase().as_str() {
-        "postgres" | "postgresql" => open_postgres(url),
-        "mysql" | "mariadb" => open_mysql(url),
+        "postgres" | "postgresql" => check_server_url(url).and_then(|()| open_postgres(url)),
+        "mysql" | "mariadb" => check_server_url(url).and_then(|()| open_mysql(url)),
         "sqlite" => open_sqlite(url),
         "oracle" => Err(Error::unsupported("Oracle; use PostgreSQL, MySQL, MariaDB or SQLite")),
         _ => Err(Error::config("url", redact_url(url), "a scheme of postgres, mysql, mariadb or sqlite")),
     }
+}
+
+/// A password that is taken for another part of the URL would be shown by the server's own errors.
+fn check_server_url(url: &str) -> Result<()> {
+    let bad = |expected: &str| Err(Error::config("url", redact_url(url), expected));
+    let Some((_, rest)) = url.split_once("://") else { return bad("scheme://user:password@host:port/database") };
+    let behind_host = rest.find(['/', '?', '#']).map_or("", |at| &rest[at..]);
+    if behind_host.contains(['@', '#']) {
+        return bad("special characters in user, password and database percent-encoded, such as %40 for @");
+    }
+    Ok(())
 }
 
 /// The error for a URL that the driver cannot read.
