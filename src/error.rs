@@ -1,8 +1,16 @@
 //! The one error type of the crate, and what can be asked of it.
 
-use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
+mod carried;
+mod predicates;
+mod timeout;
 
-use sea_orm::{DbErr, RuntimeErr};
+use std::{sync::Arc, time::Duration};
+
+use sea_orm::DbErr;
+
+pub use timeout::PoolTimeout;
+
+pub(crate) use carried::carried;
 
 /// The result of everything in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -91,9 +99,13 @@ pub enum Error {
     #[error("a nested transaction is open; use its handle, or end it first")]
     NestedTransactionOpen,
 
-    /// `commit` or `rollback` was called on a session that is not in a transaction.
+    /// Something that only makes sense in a transaction was asked of a session that is in none.
     #[error("the session is not in a transaction")]
     NoTransaction,
+
+    /// Something that must not run in a transaction was asked of a session that is in one.
+    #[error("the session is in a transaction")]
+    InTransaction,
 
     /// `commit` or `rollback` was called on a handle that shares somebody else's transaction.
     #[error("only the handle that began the transaction can end it")]
@@ -129,10 +141,10 @@ pub enum Error {
     #[error("the session has ended")]
     SessionClosed,
 
-    /// An UPDATE or DELETE without any condition.
+    /// A write by condition without any condition.
     #[error("{operation} on {entity} has no condition; add one, or say all_rows()")]
     MissingCondition {
-        /// `update` or `delete`.
+        /// `update`, `delete`, `restore` or `purge`.
         operation: &'static str,
         /// The table.
         entity: &'static str,
@@ -158,6 +170,35 @@ pub enum Error {
         key: String,
     },
 
+    /// Somebody else has written the row since it was read.
+    #[error("{entity} with {key} is not at version {expected} any more, but at {found}")]
+    VersionConflict {
+        /// The table.
+        entity: &'static str,
+        /// The row's key.
+        key: String,
+        /// The version that the caller knows.
+        expected: String,
+        /// The version that the row has.
+        found: String,
+    },
+
+    /// A row that is marked as deleted holds what a new one would need.
+    #[error("a deleted {entity} holds {key}; restore it, purge it, or make the unique index leave deleted rows out")]
+    HeldByDeleted {
+        /// The table.
+        entity: &'static str,
+        /// The values that it holds.
+        key: String,
+    },
+
+    /// The clock stands before the time of an id that was given out: another id might repeat one.
+    #[error("the clock is {by:?} behind the ids that were given out")]
+    ClockBehind {
+        /// How far the ids are ahead of the clock.
+        by: Duration,
+    },
+
     /// More than one row matched where at most one may.
     #[error("more than one {entity} matches")]
     NotUnique {
@@ -170,6 +211,76 @@ pub enum Error {
     NotFlushed {
         /// The table.
         entity: &'static str,
+    },
+
+    /// Another error, with the row of a call with many rows that it is about. Nothing of the call was written.
+    #[error("row {row}{}: {source}", in_parentheses(.key))]
+    Row {
+        /// The row's place in the call, from 0.
+        row: usize,
+        /// Its primary key; empty when the database makes it.
+        key: String,
+        /// The error itself.
+        #[source]
+        source: Box<Error>,
+    },
+
+    /// A DAO that gets a new session for each call was asked for a write that waits for a flush.
+    #[error("{operation} {entity}: a pending write needs a session that goes on; use the DAO within one")]
+    NoUnitOfWork {
+        /// What was asked.
+        operation: &'static str,
+        /// The table.
+        entity: &'static str,
+    },
+
+    /// A handle was asked for a row that is not there: it was expunged, or rolled back with its transaction, or never
+    /// flushed.
+    #[error("the {entity} was not written: {reason}")]
+    WriteUndone {
+        /// The table.
+        entity: &'static str,
+        /// Why not.
+        reason: &'static str,
+    },
+
+    /// A handle was asked for a row of a flush that ended in [`FlushUnknown`](Self::FlushUnknown), or whose transaction
+    /// ended in [`CommitUnknown`](Self::CommitUnknown).
+    #[error("whether the {entity} was written is not known")]
+    WriteUnknown {
+        /// The table.
+        entity: &'static str,
+    },
+
+    /// The connection was lost, or the future dropped, while a flush was being made permanent: its writes may have taken
+    /// effect or not. They are not pending any more.
+    #[error("whether a flush of {writes} writes took effect is not known: {reason}")]
+    FlushUnknown {
+        /// How many writes it had.
+        writes: usize,
+        /// What interrupted it.
+        reason: String,
+        /// What failed, when something did.
+        #[source]
+        source: Option<Box<Error>>,
+    },
+
+    /// Rows that are to be written refer to each other in a circle, so that none of them can come first.
+    #[error(
+        "no order in which to {operation} rows of {entities}: they refer to each other in a circle; write one of them without its reference and set it afterwards"
+    )]
+    UnorderedWrites {
+        /// `insert` or `delete`.
+        operation: &'static str,
+        /// The tables.
+        entities: String,
+    },
+
+    /// A callback has refused a write; made by [`refused`](Self::refused).
+    #[error("{source}")]
+    Refused {
+        /// The callback's own error.
+        source: Arc<dyn std::error::Error + Send + Sync>,
     },
 
     /// Another error, with the operation and the entity on which it happened.
@@ -185,34 +296,8 @@ pub enum Error {
     },
 }
 
-/// What the pool looked like when an acquire gave up.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error(
-    "no connection within {waited:.1?}: size {size} of {limit}, overflow {overflow}, checked out {checked_out}, \
-     connecting {connecting}, waiting {waiting}{}", last_failure(.last_connect_error)
-)]
-#[non_exhaustive]
-pub struct PoolTimeout {
-    /// How long the caller waited.
-    pub waited: Duration,
-    /// Open connections.
-    pub size: usize,
-    /// The most that may be open: `pool_size + max_overflow`.
-    pub limit: usize,
-    /// Open connections beyond `pool_size`.
-    pub overflow: usize,
-    /// Connections in use.
-    pub checked_out: usize,
-    /// Connections that were being opened; when the server does not answer, this caller waited for one of them.
-    pub connecting: usize,
-    /// Callers that were waiting for a connection of somebody else.
-    pub waiting: usize,
-    /// The last failure to open a connection, when there was one since the last success.
-    pub last_connect_error: Option<String>,
-}
-
-fn last_failure(error: &Option<String>) -> String {
-    error.as_ref().map(|error| format!("; last failure to connect: {error}")).unwrap_or_default()
+fn in_parentheses(key: &str) -> String {
+    if key.is_empty() { String::new() } else { format!(" ({key})") }
 }
 
 /// The kind of a database failure, the same on every database.
@@ -245,141 +330,23 @@ pub enum ErrorClass {
     Other,
 }
 
-impl Error {
-    /// Adds what was being done, and on which table, unless the error says so already.
+impl ErrorClass {
+    /// The class as one word, such as `unique_violation`: for labels.
     #[must_use]
-    pub fn during(self, operation: &'static str, entity: &'static str) -> Self {
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Operation { .. } | Self::NotFound { .. } | Self::NotUnique { .. } | Self::MissingCondition { .. } => {
-                self
-            }
-            source => Self::Operation { operation, entity, source: Box::new(source) },
+            Self::UniqueViolation => "unique_violation",
+            Self::ForeignKeyViolation => "foreign_key_violation",
+            Self::NotNullViolation => "not_null_violation",
+            Self::CheckViolation => "check_violation",
+            Self::SerializationFailure => "serialization_failure",
+            Self::Deadlock => "deadlock",
+            Self::LockTimeout => "lock_timeout",
+            Self::StatementCancelled => "statement_cancelled",
+            Self::Disconnect => "disconnect",
+            Self::ReadOnly => "read_only",
+            Self::Decode => "decode",
+            Self::Other => "other",
         }
-    }
-
-    /// The error without the operations around it.
-    #[must_use]
-    pub fn root(&self) -> &Self {
-        match self {
-            Self::Operation { source, .. } => source.root(),
-            other => other,
-        }
-    }
-
-    /// The class of a database failure; `None` when the database was not the one that failed.
-    #[must_use]
-    pub fn class(&self) -> Option<ErrorClass> {
-        match self.root() {
-            Self::Database { class, .. } => Some(*class),
-            _ => None,
-        }
-    }
-
-    /// Waiting was given up: for a connection, for a lock, or by the server for the statement.
-    #[must_use]
-    pub fn is_timeout(&self) -> bool {
-        matches!(self.root(), Self::PoolTimeout(_) | Self::StatementTimeout { .. })
-            || matches!(self.class(), Some(ErrorClass::LockTimeout | ErrorClass::StatementCancelled))
-    }
-
-    /// A unique or primary key would have held the same value twice.
-    #[must_use]
-    pub fn is_unique_violation(&self) -> bool {
-        self.class() == Some(ErrorClass::UniqueViolation)
-    }
-
-    /// A foreign key would have pointed to nothing.
-    #[must_use]
-    pub fn is_foreign_key_violation(&self) -> bool {
-        self.class() == Some(ErrorClass::ForeignKeyViolation)
-    }
-
-    /// A column that takes no NULL was given none or NULL.
-    #[must_use]
-    pub fn is_not_null_violation(&self) -> bool {
-        self.class() == Some(ErrorClass::NotNullViolation)
-    }
-
-    /// A CHECK constraint did not hold.
-    #[must_use]
-    pub fn is_check_violation(&self) -> bool {
-        self.class() == Some(ErrorClass::CheckViolation)
-    }
-
-    /// The same transaction, run again from its start, may succeed.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        matches!(self.class(), Some(ErrorClass::SerializationFailure | ErrorClass::Deadlock | ErrorClass::LockTimeout))
-    }
-
-    /// The connection is gone, or could not be opened.
-    #[must_use]
-    pub fn is_disconnect(&self) -> bool {
-        matches!(self.root(), Self::Connect { .. } | Self::CommitUnknown { .. })
-            || self.class() == Some(ErrorClass::Disconnect)
-    }
-
-    /// No row matched where one was needed.
-    #[must_use]
-    pub fn is_not_found(&self) -> bool {
-        match self.root() {
-            Self::NotFound { .. } => true,
-            Self::Database { source, .. } => matches!(source, DbErr::RecordNotFound(_) | DbErr::RecordNotUpdated),
-            _ => false,
-        }
-    }
-
-    pub(crate) fn unsupported(what: impl Into<String>) -> Self {
-        Self::Unsupported { what: what.into() }
-    }
-
-    pub(crate) fn config(setting: &'static str, value: impl fmt::Display, expected: impl Into<String>) -> Self {
-        Self::Config { setting, value: value.to_string(), expected: expected.into() }
-    }
-
-    pub(crate) fn argument(argument: &'static str, value: impl fmt::Display, expected: impl Into<String>) -> Self {
-        Self::InvalidArgument { argument, value: value.to_string(), expected: expected.into() }
-    }
-}
-
-/// SeaORM's error is given back as it was; an error of this crate travels inside it and is found again on the way back.
-impl From<Error> for DbErr {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Database { source, .. } => source,
-            other => {
-                DbErr::Conn(RuntimeErr::SqlxError(Arc::new(sqlx::Error::AnyDriverError(Box::new(Carried(other))))))
-            }
-        }
-    }
-}
-
-/// An [`Error`] on its way through SeaORM.
-#[derive(Debug)]
-struct Carried(Error);
-
-impl fmt::Display for Carried {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl StdError for Carried {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source()
-    }
-}
-
-/// The error of this crate that `error` carries, if it carries one.
-pub(crate) fn carried(error: &DbErr) -> Option<Error> {
-    let (DbErr::Conn(RuntimeErr::SqlxError(inner))
-    | DbErr::Exec(RuntimeErr::SqlxError(inner))
-    | DbErr::Query(RuntimeErr::SqlxError(inner))) = error
-    else {
-        return None;
-    };
-    match inner.as_ref() {
-        sqlx::Error::AnyDriverError(boxed) => boxed.downcast_ref::<Carried>().map(|carried| carried.0.clone()),
-        _ => None,
     }
 }

@@ -1,16 +1,17 @@
 //! Which database, and everything about the connections to it.
 
-use std::{collections::HashMap, env, fmt, path::Path, sync::Arc, time::Duration};
+use std::{collections::HashMap, env, fmt, path::Path, time::Duration};
 
 use super::{
     PoolConfig, PrePing,
     layers::{Layers, Sources},
     redact_url,
     url::url_of,
+    watching::Watching,
 };
 use crate::{
     error::{Error, Result},
-    hooks::{Hooks, SlowSqlLog, SqlHook, ValueDisplay},
+    hooks::ValueDisplay,
 };
 
 /// Which database, and everything about the connections to it.
@@ -28,29 +29,22 @@ use crate::{
 pub struct DatabaseConfig {
     url: String,
     pool: PoolConfig,
-    slow_threshold: Option<Duration>,
-    slow_values: ValueDisplay,
-    hooks: Vec<Arc<dyn SqlHook>>,
+    pub(super) watching: Watching,
 }
 
 impl DatabaseConfig {
     /// For the database at `url`: `postgres://…`, `mysql://…`, `sqlite:path` or `sqlite::memory:`.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            pool: PoolConfig::default(),
-            slow_threshold: Some(Duration::from_millis(500)),
-            slow_values: ValueDisplay::default(),
-            hooks: Vec::new(),
-        }
+        Self { url: url.into(), pool: PoolConfig::default(), watching: Watching::default() }
     }
 
     /// With settings from environment variables; SQLite in memory when none names a database.
     ///
     /// `DATABASE_URL` or `DB_URL`, or else `DB_TYPE` (`postgres`, `mysql`, `mariadb`, `sqlite`), `DB_HOST`, `DB_PORT`,
     /// `DB_USER`, `DB_PASSWORD` and `DB_NAME`. The settings of [`PoolConfig`] by their names behind `DB_`, such as
-    /// `DB_POOL_SIZE` and `DB_POOL_TIMEOUT`; `DB_SLOW_THRESHOLD`. Durations are in seconds.
+    /// `DB_POOL_SIZE` and `DB_POOL_TIMEOUT`; `DB_SLOW_THRESHOLD`, `DB_SLOW_INTERVAL` and `DB_SLOW_VALUES` (`hidden`,
+    /// `shown`); `DB_STATEMENT_STATISTICS`, `DB_N_PLUS_ONE` and `DB_HISTORY`. Durations are in seconds.
     ///
     /// # Errors
     ///
@@ -110,15 +104,23 @@ impl DatabaseConfig {
         set(&mut pool.pool_order, layers.order()?);
         set(&mut pool.reset_on_return, layers.reset()?);
         set(&mut pool.idle_timeout, layers.seconds("idle_timeout")?.map(Some));
+        set(&mut pool.keepalive, layers.seconds("keepalive")?.map(Some));
+        set(&mut pool.min_idle, layers.number("min_idle", 0..=PoolConfig::MOST)?);
         set(&mut pool.connect_timeout, layers.seconds("connect_timeout")?);
         set(&mut pool.statement_timeout, layers.seconds("statement_timeout")?.map(Some));
         set(&mut pool.after_connect, layers.texts("after_connect")?);
         set(&mut pool.leak_threshold, layers.seconds("leak_threshold")?.map(Some));
+        set(&mut pool.leak_count, layers.number("leak_count", 0..=PoolConfig::MOST)?.map(Some));
         set(&mut pool.echo, layers.flag("echo")?);
         set(&mut pool.echo_pool, layers.flag("echo_pool")?);
-        set(&mut config.slow_threshold, layers.seconds("slow_threshold")?.map(Some));
+        let watching = &mut config.watching;
+        set(&mut watching.slow_threshold, layers.seconds("slow_threshold")?.map(Some));
+        set(&mut watching.slow_interval, layers.seconds("slow_interval")?);
         let values = [("hidden", ValueDisplay::Hidden), ("shown", ValueDisplay::Shown)];
-        set(&mut config.slow_values, layers.choice("slow_values", &values)?);
+        set(&mut watching.slow_values, layers.choice("slow_values", &values)?);
+        set(&mut watching.statement_statistics, layers.number("statement_statistics", 0..=1_000_000)?);
+        set(&mut watching.history, layers.seconds("history")?);
+        set(&mut watching.n_plus_one, layers.number("n_plus_one", 0..=u64::MAX)?);
         config.pool.validate()?;
         Ok(config)
     }
@@ -158,41 +160,6 @@ impl DatabaseConfig {
         self
     }
 
-    /// Statements that take at least this long are logged. Default 500 ms.
-    #[must_use]
-    pub fn slow_threshold(mut self, threshold: Duration) -> Self {
-        self.slow_threshold = Some(threshold);
-        self
-    }
-
-    /// No slow-SQL log.
-    #[must_use]
-    pub fn no_slow_log(mut self) -> Self {
-        self.slow_threshold = None;
-        self
-    }
-
-    /// How bound values appear in the slow-SQL log. Default: hidden.
-    #[must_use]
-    pub fn slow_values(mut self, values: ValueDisplay) -> Self {
-        self.slow_values = values;
-        self
-    }
-
-    /// Adds a hook that is called before and after each statement.
-    #[must_use]
-    pub fn hook(mut self, hook: impl SqlHook) -> Self {
-        self.hooks.push(Arc::new(hook));
-        self
-    }
-
-    /// Adds a hook that something else holds too.
-    #[must_use]
-    pub fn shared_hook(mut self, hook: Arc<dyn SqlHook>) -> Self {
-        self.hooks.push(hook);
-        self
-    }
-
     /// The URL without its password.
     #[must_use]
     pub fn redacted_url(&self) -> String {
@@ -208,15 +175,6 @@ impl DatabaseConfig {
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
-
-    pub(crate) fn build_hooks(&self) -> Hooks {
-        let mut hooks = self.hooks.clone();
-        let threshold = if self.pool.echo { Some(Duration::ZERO) } else { self.slow_threshold };
-        if let Some(threshold) = threshold {
-            hooks.push(Arc::new(SlowSqlLog::new(threshold).values(self.slow_values)));
-        }
-        Hooks::new(hooks)
-    }
 }
 
 impl fmt::Debug for DatabaseConfig {
@@ -224,9 +182,7 @@ impl fmt::Debug for DatabaseConfig {
         f.debug_struct("DatabaseConfig")
             .field("url", &self.redacted_url())
             .field("pool", &self.pool)
-            .field("slow_threshold", &self.slow_threshold)
-            .field("slow_values", &self.slow_values)
-            .field("hooks", &self.hooks.len())
+            .field("watching", &self.watching)
             .finish()
     }
 }

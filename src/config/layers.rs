@@ -8,7 +8,7 @@ use super::{PoolOrder, PrePing, ResetOnReturn};
 use crate::error::{Error, Result};
 
 /// Every setting that a file may hold. In the environment their names are upper case behind `DB_`.
-const SETTINGS: [&str; 23] = [
+const SETTINGS: &[&str] = &[
     "url",
     "type",
     "host",
@@ -24,14 +24,21 @@ const SETTINGS: [&str; 23] = [
     "pool_order",
     "reset_on_return",
     "idle_timeout",
+    "keepalive",
+    "min_idle",
     "connect_timeout",
     "statement_timeout",
     "after_connect",
     "leak_threshold",
+    "leak_count",
     "echo",
     "echo_pool",
     "slow_threshold",
+    "slow_interval",
     "slow_values",
+    "statement_statistics",
+    "n_plus_one",
+    "history",
 ];
 
 /// The settings found, by name, each taken out once it was read.
@@ -148,7 +155,8 @@ fn unreadable(path: &Path, error: &config::ConfigError) -> Error {
 fn refuse_unknown(path: &Path, found: &Map<String, Value>) -> Result<()> {
     let Some(unknown) = found.keys().find(|key| !SETTINGS.contains(&key.as_str())) else { return Ok(()) };
     let nearest = SETTINGS
-        .into_iter()
+        .iter()
+        .copied()
         .max_by(|one, other| strsim::jaro_winkler(one, unknown).total_cmp(&strsim::jaro_winkler(other, unknown)));
     let place = format!("{unknown} in {}", path.display());
     Err(Error::config("file", place, format!("a known setting; the nearest is {}", nearest.unwrap_or_default())))

@@ -7,6 +7,7 @@ mod presets;
 mod redact;
 mod seconds;
 mod url;
+mod watching;
 
 pub use database::DatabaseConfig;
 pub use pool::{PoolConfig, PoolOrder, PrePing, ResetOnReturn};

@@ -84,6 +84,13 @@ pub struct PoolConfig {
     /// An idle connection that nobody used for so long is closed. Default: none is.
     #[serde(with = "seconds::option")]
     pub idle_timeout: Option<Duration>,
+    /// An idle connection from which nothing was heard for so long is pinged, so that firewalls and servers do not forget
+    /// it; one that does not answer is closed. Default: none is.
+    #[serde(with = "seconds::option")]
+    pub keepalive: Option<Duration>,
+    /// So many idle connections are kept ready, as far as `pool_size` allows: what is missing is opened within about a
+    /// second, and `idle_timeout` leaves so many. Default 0; at most `pool_size`, which keeps the pool always full.
+    pub min_idle: u32,
     /// The most that opening one connection may take. Default 10 s.
     #[serde(with = "seconds")]
     pub connect_timeout: Duration,
@@ -96,7 +103,10 @@ pub struct PoolConfig {
     /// A connection that is out for longer is reported once, with where it was taken. Default: none is.
     #[serde(with = "seconds::option")]
     pub leak_threshold: Option<Duration>,
-    /// Log every statement. Default off.
+    /// More connections than so many out at the same time are reported, with where they were taken; once until there are
+    /// fewer again. Default: never.
+    pub leak_count: Option<u32>,
+    /// Log every statement, as a `tracing` event of level INFO with target `sea_dao::sql`. Default off.
     pub echo: bool,
     /// Log connections as they are opened and closed, with the reason. Default off.
     pub echo_pool: bool,
@@ -113,10 +123,13 @@ impl Default for PoolConfig {
             pool_order: PoolOrder::default(),
             reset_on_return: ResetOnReturn::default(),
             idle_timeout: None,
+            keepalive: None,
+            min_idle: 0,
             connect_timeout: Duration::from_secs(10),
             statement_timeout: None,
             after_connect: Vec::new(),
             leak_threshold: None,
+            leak_count: None,
             echo: false,
             echo_pool: false,
         }
@@ -184,6 +197,20 @@ impl PoolConfig {
         self
     }
 
+    /// Sets [`keepalive`](Self::keepalive).
+    #[must_use]
+    pub fn keepalive(mut self, interval: Option<Duration>) -> Self {
+        self.keepalive = interval;
+        self
+    }
+
+    /// Sets [`min_idle`](Self::min_idle).
+    #[must_use]
+    pub fn min_idle(mut self, connections: u32) -> Self {
+        self.min_idle = connections;
+        self
+    }
+
     /// Sets [`connect_timeout`](Self::connect_timeout).
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
@@ -195,6 +222,13 @@ impl PoolConfig {
     #[must_use]
     pub fn leak_threshold(mut self, threshold: Option<Duration>) -> Self {
         self.leak_threshold = threshold;
+        self
+    }
+
+    /// Sets [`leak_count`](Self::leak_count).
+    #[must_use]
+    pub fn leak_count(mut self, connections: Option<u32>) -> Self {
+        self.leak_count = connections;
         self
     }
 
@@ -248,10 +282,13 @@ impl PoolConfig {
             pool_order: _,
             reset_on_return: _,
             idle_timeout,
+            keepalive,
+            min_idle,
             connect_timeout,
             statement_timeout,
             after_connect: _,
             leak_threshold,
+            leak_count: _,
             echo: _,
             echo_pool: _,
         } = self;
@@ -260,6 +297,9 @@ impl PoolConfig {
         }
         if *max_overflow > Self::MOST {
             return Err(Error::config("max_overflow", max_overflow, format!("0 to {}", Self::MOST)));
+        }
+        if min_idle > pool_size {
+            return Err(Error::config("min_idle", min_idle, format!("0 to pool_size, which is {pool_size}")));
         }
         let idle = match pool_pre_ping {
             PrePing::IfIdleFor(idle) => Some(*idle),
@@ -271,6 +311,7 @@ impl PoolConfig {
             ("connect_timeout", Some(*connect_timeout)),
             ("statement_timeout", *statement_timeout),
             ("idle_timeout", *idle_timeout),
+            ("keepalive", *keepalive),
             ("leak_threshold", *leak_threshold),
             ("pool_pre_ping", idle.map(|idle| idle.max(Duration::from_nanos(1)))),
         ] {

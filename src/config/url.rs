@@ -5,7 +5,10 @@ use std::net::Ipv6Addr;
 use ::url::Url;
 
 use super::layers::Layers;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    hooks::Endpoint,
+};
 
 /// The `url` setting, or the URL made of `type`, `host`, `port`, `user`, `password` and `name`.
 pub(super) fn url_of(layers: &mut Layers) -> Result<Option<String>> {
@@ -54,6 +57,23 @@ pub(super) fn url_of(layers: &mut Layers) -> Result<Option<String>> {
     let _ = url.set_password(password.as_deref().map(encode).as_deref());
     url.set_path(&encode(&name.unwrap_or_default()));
     Ok(Some(url.into()))
+}
+
+/// Where the database is.
+pub(super) fn endpoint_of(url: &str) -> Endpoint {
+    let mut endpoint = Endpoint::default();
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        endpoint.namespace = path.split('?').next().map(str::to_owned);
+    } else if let Ok(url) = Url::parse(url) {
+        endpoint.address = url.host_str().map(str::to_owned);
+        endpoint.port = url.port().or(match url.scheme() {
+            "postgres" | "postgresql" => Some(5432),
+            _ => Some(3306),
+        });
+        endpoint.namespace = Some(url.path().trim_start_matches('/').to_owned()).filter(|name| !name.is_empty());
+    }
+    endpoint
 }
 
 /// The percent sign is the one special character that a part of a URL is left to hold as it is.
