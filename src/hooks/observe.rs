@@ -2,46 +2,80 @@
 
 use std::{
     fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    panic::{AssertUnwindSafe, Location, catch_unwind},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use sea_orm::Values;
 
-use super::{Completion, SqlHook, StatementInfo, StatementKind, StatementOutcome};
+#[cfg(feature = "metrics")]
+use super::metrics::PoolLabels;
+use super::{
+    Alerts, Completion, History, NPlusOneDetector, SqlHook, StatementInfo, StatementKind, StatementOutcome,
+    StatementStatistics,
+    fingerprint::{Dialect, Endpoint, Fingerprint, Fingerprints},
+    spans::{self, StatementSpan},
+};
 use crate::error::Error;
 
 /// The hooks of a database, in the order in which they were added.
-#[derive(Clone, Default)]
-pub(crate) struct Hooks {
-    list: Arc<[Arc<dyn SqlHook>]>,
+#[derive(Clone)]
+pub(crate) struct Hooks(Arc<Registered>);
+
+struct Registered {
+    list: Vec<Arc<dyn SqlHook>>,
     needs_values: bool,
+    fingerprints: Fingerprints,
+    watchers: Watchers,
+}
+
+/// The crate's own hooks that are asked for what they know. Those that are switched off are not in the list.
+pub(crate) struct Watchers {
+    pub(crate) statements: StatementStatistics,
+    pub(crate) repeated_queries: NPlusOneDetector,
+    pub(crate) alerts: Alerts,
+    pub(crate) history: History,
+    /// The labels of the pool's metrics, when they are switched on.
+    #[cfg(feature = "metrics")]
+    pub(crate) metrics: Option<PoolLabels>,
 }
 
 impl Hooks {
-    pub(crate) fn new(list: Vec<Arc<dyn SqlHook>>) -> Self {
+    pub(crate) fn new(list: Vec<Arc<dyn SqlHook>>, dialect: Dialect, endpoint: Endpoint, watchers: Watchers) -> Self {
         let needs_values = list.iter().any(|hook| hook.needs_values());
-        Self { list: list.into(), needs_values }
+        let fingerprints = Fingerprints::new(dialect, endpoint);
+        Self(Arc::new(Registered { list, needs_values, fingerprints, watchers }))
+    }
+
+    pub(crate) fn watchers(&self) -> &Watchers {
+        &self.0.watchers
     }
 
     fn each(&self, call: impl Fn(&dyn SqlHook)) {
-        for hook in self.list.iter() {
+        for hook in &self.0.list {
             // The statement belongs to the caller; a broken observer must not take it down.
             if catch_unwind(AssertUnwindSafe(|| call(hook.as_ref()))).is_err() {
                 tracing::error!(target: "sea_dao::hooks", "an SQL hook panicked");
             }
         }
     }
+
+    /// Tells the hooks that no more statements of the session come.
+    pub(crate) fn session_ended(&self, session: u64) {
+        self.each(|hook| hook.session_ended(session));
+    }
 }
 
 impl fmt::Debug for Hooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} hooks", self.list.len())
+        write!(f, "{} hooks", self.0.list.len())
     }
 }
 
-/// One statement under observation, from just before it is sent. Dropped unfinished, it reports a cancellation.
+/// One statement under observation, from just before it is sent. Dropped before it has [arrived](Self::arrived), it
+/// reports a cancellation.
+#[derive(Default)]
 pub(crate) struct Observation(Option<Box<Observed>>);
 
 struct Observed {
@@ -49,10 +83,20 @@ struct Observed {
     kind: StatementKind,
     sql: Arc<str>,
     values: Option<Values>,
-    session: Option<u64>,
-    transaction: Option<u64>,
-    wait: Duration,
-    sent: Instant,
+    origin: Origin,
+    fingerprint: OnceLock<Arc<Fingerprint>>,
+    span: StatementSpan,
+    /// Since when the database is waited for, while it is.
+    since: Option<Instant>,
+    /// For how long it was waited for before that.
+    executed: Duration,
+    arrived: Option<Arrived>,
+}
+
+#[derive(Clone, Copy)]
+struct Arrived {
+    at: Instant,
+    rows: u64,
 }
 
 /// Whose statement it is, and what came before it.
@@ -60,6 +104,7 @@ struct Observed {
 pub(crate) struct Origin {
     pub(crate) session: Option<u64>,
     pub(crate) transaction: Option<u64>,
+    pub(crate) location: Option<&'static Location<'static>>,
     pub(crate) wait: Duration,
 }
 
@@ -71,54 +116,99 @@ impl Observation {
         values: Option<&Values>,
         origin: Origin,
     ) -> Self {
-        if hooks.list.is_empty() {
+        if hooks.0.list.is_empty() && !spans::is_enabled() {
             return Self(None);
         }
-        let values = if hooks.needs_values { values.cloned() } else { None };
-        let Origin { session, transaction, wait } = origin;
-        let hooks = hooks.clone();
-        let sql = sql.clone();
-        let mut observed =
-            Box::new(Observed { hooks, kind, sql, values, session, transaction, wait, sent: Instant::now() });
-        observed.hooks.each(|hook| hook.before(&observed.info()));
-        observed.sent = Instant::now();
-        Self(Some(observed))
+        let values = if hooks.0.needs_values { values.cloned() } else { None };
+        let fingerprint = OnceLock::new();
+        let info = StatementInfo::new(kind, sql, values.as_ref(), origin, (&hooks.0.fingerprints, &fingerprint));
+        let span = StatementSpan::start(&info);
+        hooks.each(|hook| hook.before(&info));
+        Self(Some(Box::new(Observed {
+            hooks: hooks.clone(),
+            kind,
+            sql: sql.clone(),
+            values,
+            origin,
+            fingerprint,
+            span,
+            since: Some(Instant::now()),
+            executed: Duration::ZERO,
+            arrived: None,
+        })))
     }
 
-    pub(crate) fn succeeded(mut self, rows: u64) {
-        if let Some(observed) = self.0.take() {
-            observed.report(Some(rows), Completion::Succeeded);
+    /// The caller has a row and does something with it: its time is not the database's.
+    pub(crate) fn pause(&mut self) {
+        if let Some(observed) = &mut self.0 {
+            observed.stop();
+        }
+    }
+
+    /// The caller wants the next row.
+    pub(crate) fn resume(&mut self) {
+        if let Some(observed) = &mut self.0 {
+            observed.since = Some(Instant::now());
+        }
+    }
+
+    /// The answer was read to its end. It is reported when the observation is dropped.
+    pub(crate) fn arrived(&mut self, rows: u64) {
+        if let Some(observed) = &mut self.0 {
+            let at = observed.stop();
+            observed.arrived = Some(Arrived { at, rows });
+        }
+    }
+
+    /// The rows that have arrived were turned into the caller's type.
+    pub(crate) fn decoded(mut self) {
+        if let Some(mut observed) = self.0.take() {
+            let decode = observed.arrived.map(|arrived| arrived.at.elapsed());
+            observed.succeeded(decode);
         }
     }
 
     pub(crate) fn failed(mut self, error: &Error) {
-        if let Some(observed) = self.0.take() {
-            observed.report(None, Completion::Failed(error));
+        if let Some(mut observed) = self.0.take() {
+            observed.stop();
+            observed.report(None, None, Completion::Failed(error));
         }
     }
 }
 
 impl Drop for Observation {
     fn drop(&mut self) {
-        if let Some(observed) = self.0.take() {
-            observed.report(None, Completion::Cancelled);
+        if let Some(mut observed) = self.0.take() {
+            observed.succeeded(None);
         }
     }
 }
 
 impl Observed {
-    fn info(&self) -> StatementInfo<'_> {
-        StatementInfo {
-            kind: self.kind,
-            sql: &self.sql,
-            values: self.values.as_ref(),
-            session: self.session,
-            transaction: self.transaction,
+    /// The database is not waited for any more, from now on.
+    fn stop(&mut self) -> Instant {
+        let now = Instant::now();
+        if let Some(since) = self.since.take() {
+            self.executed += now - since;
+        }
+        now
+    }
+
+    fn succeeded(&mut self, decode: Option<Duration>) {
+        match self.arrived {
+            Some(arrived) => self.report(Some(arrived.rows), decode, Completion::Succeeded),
+            None => {
+                self.stop();
+                self.report(None, None, Completion::Cancelled);
+            }
         }
     }
 
-    fn report(&self, rows: Option<u64>, completion: Completion<'_>) {
-        let outcome = StatementOutcome { wait: self.wait, elapsed: self.sent.elapsed(), rows, completion };
-        self.hooks.each(|hook| hook.after(&self.info(), &outcome));
+    fn report(&self, rows: Option<u64>, decode: Option<Duration>, completion: Completion<'_>) {
+        let Self { hooks, kind, sql, values, origin, fingerprint, span, executed, .. } = self;
+        let info = StatementInfo::new(*kind, sql, values.as_ref(), *origin, (&hooks.0.fingerprints, fingerprint));
+        let outcome = StatementOutcome { wait: origin.wait, execute: *executed, decode, rows, completion };
+        hooks.each(|hook| hook.after(&info, &outcome));
+        span.end(&info, &outcome);
     }
 }

@@ -1,10 +1,19 @@
 //! What a hook is told.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    panic::Location,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use sea_orm::Values;
+use sea_orm::{DbBackend, Values};
 
-use crate::error::Error;
+use super::{
+    fingerprint::{Endpoint, Fingerprint, Fingerprints},
+    observe::Origin,
+};
+use crate::error::{Error, ErrorClass};
 
 /// Called before and after each statement that reaches a database.
 ///
@@ -30,9 +39,15 @@ pub trait SqlHook: Send + Sync + 'static {
         let _ = statement;
     }
 
-    /// Called after the answer, a failure, or the cancellation of the statement.
+    /// Called once for each statement, after its answer was read and, where this crate does that, decoded; or after its
+    /// failure or cancellation.
     fn after(&self, statement: &StatementInfo<'_>, outcome: &StatementOutcome<'_>) {
         let _ = (statement, outcome);
+    }
+
+    /// Called when a session has ended: no more statements with its number come, but the one that may be under way.
+    fn session_ended(&self, session: u64) {
+        let _ = session;
     }
 
     /// Whether this hook reads [`StatementInfo::values`]. They are copied only when some hook does.
@@ -53,6 +68,8 @@ pub enum StatementKind {
     Stream,
     /// Unprepared SQL, possibly several statements.
     Script,
+    /// A COPY that takes its rows from this side.
+    Copy,
     /// The start of a transaction.
     Begin,
     /// The end of a transaction that keeps its writes.
@@ -94,6 +111,7 @@ impl fmt::Display for StatementKind {
             Self::Execute => "execute",
             Self::Stream => "stream",
             Self::Script => "script",
+            Self::Copy => "copy",
             Self::Begin => "begin",
             Self::Commit => "commit",
             Self::Rollback => "rollback",
@@ -106,8 +124,16 @@ impl fmt::Display for StatementKind {
     }
 }
 
+/// The server that runs a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Target {
+    /// The one that takes writes.
+    Primary,
+}
+
 /// A statement that is about to be sent, or was.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct StatementInfo<'a> {
     /// How it was sent.
@@ -120,20 +146,124 @@ pub struct StatementInfo<'a> {
     pub session: Option<u64>,
     /// The outermost transaction, a number unique in the process.
     pub transaction: Option<u64>,
+    /// The server that it is sent to.
+    pub target: Target,
+    /// The line of the caller's code that it comes from: where the builder, the DAO's call or the transaction begins,
+    /// else where the session was made. `None` for SeaORM's calls on a [`Database`](crate::Database) itself, and for
+    /// the pool's own statements.
+    pub location: Option<&'static Location<'static>>,
+    fingerprints: &'a Fingerprints,
+    fingerprint: &'a OnceLock<Arc<Fingerprint>>,
 }
 
-/// How a statement ended.
+impl<'a> StatementInfo<'a> {
+    pub(super) fn new(
+        kind: StatementKind,
+        sql: &'a str,
+        values: Option<&'a Values>,
+        origin: Origin,
+        (fingerprints, fingerprint): (&'a Fingerprints, &'a OnceLock<Arc<Fingerprint>>),
+    ) -> Self {
+        let Origin { session, transaction, location, wait: _ } = origin;
+        let target = Target::Primary;
+        Self { kind, sql, values, session, transaction, target, location, fingerprints, fingerprint }
+    }
+
+    /// What the statement has in common with others that differ only in their values. Made at the first call, and kept
+    /// for the SQL texts that were seen lately.
+    #[must_use]
+    pub fn fingerprint(&self) -> &'a Arc<Fingerprint> {
+        self.fingerprint.get_or_init(|| match self.sql {
+            // What the driver does without SQL.
+            "" => self.fingerprints.of(&self.kind.to_string().to_ascii_uppercase()),
+            sql => self.fingerprints.of(sql),
+        })
+    }
+
+    /// The SQL with its values in place, quoted for its database: to be read, and copied into its console. `None` when
+    /// no hook [needs values](SqlHook::needs_values) and there may be some.
+    #[must_use]
+    pub fn inlined(&self) -> Option<String> {
+        self.values.map(|values| self.inlined_with(values))
+    }
+
+    pub(super) fn inlined_with(&self, values: &Values) -> String {
+        let dialect = self.fingerprints.dialect();
+        (dialect.inline)(self.sql, values, dialect.backend)
+    }
+
+    /// SeaORM's name for the database.
+    #[must_use]
+    pub fn backend(&self) -> DbBackend {
+        self.fingerprints.dialect().backend
+    }
+
+    /// OpenTelemetry's name for the database: `postgresql`, `mysql` or `sqlite`.
+    #[must_use]
+    pub fn system(&self) -> &'static str {
+        self.fingerprints.dialect().system
+    }
+
+    /// The server and the database on it.
+    #[must_use]
+    pub fn endpoint(&self) -> &'a Endpoint {
+        self.fingerprints.endpoint()
+    }
+}
+
+impl fmt::Debug for StatementInfo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StatementInfo")
+            .field("kind", &self.kind)
+            .field("sql", &self.sql)
+            .field("session", &self.session)
+            .field("transaction", &self.transaction)
+            .field("target", &self.target)
+            .field("location", &self.location)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a statement ended, and where its time went. The three times do not overlap.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct StatementOutcome<'a> {
-    /// How long the session waited for the connection on which this statement was the first.
+    /// How long the session waited for the connection on which this statement was the first: for its turn, for the check
+    /// of an idle connection, and for a new one to open. Zero for its other statements.
     pub wait: Duration,
-    /// From sending the statement to the end of its answer, on a monotonic clock.
-    pub elapsed: Duration,
+    /// From sending the statement to the end of its answer, on a monotonic clock. For a stream the sum of the waits for
+    /// each row, without what the caller did in between.
+    pub execute: Duration,
+    /// From the end of the answer until its rows were values of the caller's type. `None` where this crate does not see
+    /// it: SeaORM's own calls on a session, streams, statements that write or failed.
+    pub decode: Option<Duration>,
     /// Rows returned or affected, when it succeeded.
     pub rows: Option<u64>,
     /// Success, failure or cancellation.
     pub completion: Completion<'a>,
+}
+
+impl StatementOutcome<'_> {
+    /// Why it did not succeed, in one word: the name of the error's class, `timeout` after `statement_timeout`, or
+    /// `cancelled`. OpenTelemetry's `error.type`.
+    #[must_use]
+    pub fn error_type(&self) -> Option<&'static str> {
+        match self.completion {
+            Completion::Succeeded => None,
+            Completion::Cancelled => Some("cancelled"),
+            Completion::Failed(error) => Some(match error.class() {
+                Some(class) => class.name(),
+                None if error.is_timeout() => "timeout",
+                None => ErrorClass::Other.name(),
+            }),
+        }
+    }
+
+    /// How long the caller waited in all.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        self.wait + self.execute + self.decode.unwrap_or_default()
+    }
 }
 
 /// Success, failure or cancellation.
