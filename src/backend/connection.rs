@@ -1,15 +1,28 @@
 //! The one implementation over every database that sqlx speaks to.
 
-use std::{marker::PhantomData, sync::Arc, time::Duration};
+use std::{
+    marker::PhantomData,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
+use futures_util::{
+    FutureExt, StreamExt, TryFutureExt, TryStreamExt,
+    future::{BoxFuture, ready},
+    stream::{self, BoxStream},
+};
 use sea_orm::{DatabaseConnection, DbBackend, ExecResult, QueryResult, Values};
 use sea_query_sqlx::SqlxValues;
-use sqlx::{AssertSqlSafe, Connection as _, Database, Executor, IntoArguments, database::HasStatementCache};
+use sqlx::{
+    AssertSqlSafe, Connection as _, Database, Executor, IntoArguments, database::HasStatementCache, error::BoxDynError,
+};
 
 use super::{
     Capabilities,
-    driver::{Driver, RawConnection, TransactionOptions},
+    driver::{CopySource, Driver, RawConnection, TransactionOptions},
     signature::Signatures,
 };
 use crate::error::Result;
@@ -29,14 +42,42 @@ pub(super) trait Backend: Database + HasStatementCache {
     const HEALTH_SQL: &'static str;
     /// Asks for the SQL by which another connection ends this one; `None` where there is no server.
     const KILL_SQL: Option<&'static str>;
+    /// Whether INSERT gives rows back, by what the server said beside [`KILL_SQL`](Self::KILL_SQL).
+    fn has_insert_returning(_answer: &QueryResult) -> bool {
+        Self::CAPABILITIES.insert_returning
+    }
     /// How to find out whether a transaction is open.
     const PROBE: Probe;
     /// Takes everything from the session that was set in it.
     const RESET_SQL: Option<&'static str>;
+    /// How a connection is kept from writing, where BEGIN cannot do that.
+    const READ_ONLY_SWITCH: Option<Switch>;
 
     fn begin_sql(options: &TransactionOptions) -> Result<Arc<str>>;
 
+    /// The values as the driver takes them.
+    fn arguments(values: Values) -> Result<Self::Arguments, BoxDynError>
+    where
+        SqlxValues: IntoArguments<Self>,
+    {
+        Ok(SqlxValues(values).into_arguments())
+    }
+
     fn sea_orm_connection(options: Options<Self>, connect_timeout: Duration) -> DatabaseConnection;
+
+    /// Runs one `COPY … FROM STDIN`.
+    fn copy_in<'s>(
+        _connection: &'s mut Self::Connection,
+        _sql: Arc<str>,
+        _source: CopySource<'s>,
+    ) -> BoxFuture<'s, sqlx::Result<Option<u64>>> {
+        std::future::ready(Err(sqlx::Error::InvalidArgument("this database has no COPY".to_owned()))).boxed()
+    }
+
+    /// Adds to a failure to connect what the driver does not say.
+    fn explain(error: sqlx::Error) -> sqlx::Error {
+        error
+    }
 }
 
 /// How a database tells whether a transaction is open.
@@ -52,22 +93,47 @@ pub(super) enum Probe {
     Ask(&'static str),
 }
 
+/// A setting of a connection that is on or off.
+pub(super) struct Switch {
+    /// Answers with 1 when it is on.
+    pub(super) ask: &'static str,
+    pub(super) on: &'static str,
+    pub(super) off: &'static str,
+}
+
 /// A connection of sqlx under our own trait.
 struct SqlxConnection<B: Database> {
     inner: B::Connection,
+    /// Its transaction switched this on.
+    switched_on: Option<Switch>,
     kill_sql: Option<Arc<str>>,
     signatures: Signatures,
 }
 
-type Query<B> = sqlx::query::Query<'static, B, SqlxValues>;
+impl<B: Backend> SqlxConnection<B>
+where
+    for<'c> &'c mut B::Connection: Executor<'c, Database = B>,
+{
+    async fn switch_off(&mut self) -> sqlx::Result<()> {
+        if let Some(switch) = &self.switched_on {
+            self.inner.execute(AssertSqlSafe(switch.off)).await?;
+            self.switched_on = None;
+        }
+        Ok(())
+    }
+}
+
+type Query<B> = sqlx::query::Query<'static, B, <B as Database>::Arguments>;
 
 impl<B: Backend> SqlxConnection<B>
 where
     SqlxValues: IntoArguments<B>,
+    B::Arguments: IntoArguments<B>,
 {
-    fn statement(&mut self, sql: Arc<str>, values: Option<Values>) -> Query<B> {
+    fn statement(&mut self, sql: Arc<str>, values: Option<Values>) -> sqlx::Result<Query<B>> {
         let sql = if B::TYPED_STATEMENTS { self.signatures.text_for(sql, values.as_ref()) } else { sql };
-        sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values.unwrap_or(Values(Vec::new()))))
+        let arguments = B::arguments(values.unwrap_or(Values(Vec::new()))).map_err(sqlx::Error::Encode)?;
+        Ok(sqlx::query_with(AssertSqlSafe(sql), arguments))
     }
 }
 
@@ -75,16 +141,23 @@ impl<B: Backend> RawConnection for SqlxConnection<B>
 where
     for<'c> &'c mut B::Connection: Executor<'c, Database = B>,
     SqlxValues: IntoArguments<B>,
+    B::Arguments: IntoArguments<B>,
     QueryResult: From<B::Row>,
     ExecResult: From<B::QueryResult>,
 {
     fn query_all(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxFuture<'_, sqlx::Result<Vec<QueryResult>>> {
-        let statement = self.statement(sql, values);
+        let statement = match self.statement(sql, values) {
+            Ok(statement) => statement,
+            Err(error) => return ready(Err(error)).boxed(),
+        };
         self.inner.fetch(statement).map_ok(QueryResult::from).try_collect().boxed()
     }
 
     fn query_one(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxFuture<'_, sqlx::Result<Option<QueryResult>>> {
-        let statement = self.statement(sql, values);
+        let statement = match self.statement(sql, values) {
+            Ok(statement) => statement,
+            Err(error) => return ready(Err(error)).boxed(),
+        };
         if B::FETCHES_ONE_CLEANLY {
             return self.inner.fetch_optional(statement).map_ok(|row| row.map(QueryResult::from)).boxed();
         }
@@ -100,7 +173,10 @@ where
     }
 
     fn execute(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxFuture<'_, sqlx::Result<ExecResult>> {
-        let statement = self.statement(sql, values);
+        let statement = match self.statement(sql, values) {
+            Ok(statement) => statement,
+            Err(error) => return ready(Err(error)).boxed(),
+        };
         self.inner.execute(statement).map_ok(ExecResult::from).boxed()
     }
 
@@ -109,8 +185,15 @@ where
     }
 
     fn stream(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxStream<'_, sqlx::Result<QueryResult>> {
-        let statement = self.statement(sql, values);
+        let statement = match self.statement(sql, values) {
+            Ok(statement) => statement,
+            Err(error) => return stream::once(ready(Err(error))).boxed(),
+        };
         self.inner.fetch(statement).map_ok(QueryResult::from).boxed()
+    }
+
+    fn copy_in<'s>(&'s mut self, sql: Arc<str>, source: CopySource<'s>) -> BoxFuture<'s, sqlx::Result<Option<u64>>> {
+        B::copy_in(&mut self.inner, sql, source)
     }
 
     fn ping(&mut self) -> BoxFuture<'_, sqlx::Result<()>> {
@@ -147,6 +230,34 @@ where
         .boxed()
     }
 
+    fn begin(&mut self, sql: Arc<str>, read_only: bool) -> BoxFuture<'_, sqlx::Result<ExecResult>> {
+        async move {
+            if let Some(switch) = B::READ_ONLY_SWITCH.filter(|_| read_only) {
+                let row = self.inner.fetch_one(AssertSqlSafe(switch.ask)).await.map(QueryResult::from)?;
+                // The caller may have set it for the whole session.
+                if !row.try_get_by_index::<i64>(0).is_ok_and(|on| on != 0) {
+                    self.inner.execute(AssertSqlSafe(switch.on)).await?;
+                    self.switched_on = Some(switch);
+                }
+            }
+            let begun = self.inner.execute(AssertSqlSafe(sql)).await.map(ExecResult::from);
+            if begun.is_err() {
+                self.switch_off().await?;
+            }
+            begun
+        }
+        .boxed()
+    }
+
+    fn end(&mut self, sql: Arc<str>) -> BoxFuture<'_, sqlx::Result<ExecResult>> {
+        async move {
+            let ended = self.inner.execute(AssertSqlSafe(sql)).await?;
+            self.switch_off().await?;
+            Ok(ended.into())
+        }
+        .boxed()
+    }
+
     fn reset(&mut self) -> BoxFuture<'_, sqlx::Result<bool>> {
         async move {
             let Some(sql) = B::RESET_SQL else { return Ok(false) };
@@ -168,18 +279,35 @@ pub(super) struct SqlxDriver<B: Backend> {
     options: Options<B>,
     needs_anchor: bool,
     kills: bool,
+    health_sql: &'static str,
+    /// As the server last answered.
+    insert_returning: AtomicBool,
     database: PhantomData<fn() -> B>,
 }
 
 impl<B: Backend> SqlxDriver<B> {
     pub(super) fn new(options: Options<B>) -> Self {
-        Self { options, needs_anchor: false, kills: true, database: PhantomData }
+        Self {
+            options,
+            needs_anchor: false,
+            kills: true,
+            health_sql: B::HEALTH_SQL,
+            insert_returning: AtomicBool::new(B::CAPABILITIES.insert_returning),
+            database: PhantomData,
+        }
     }
 
     /// For a server behind which connections are not the same as clients: what is killed might be somebody else's.
     #[cfg(feature = "postgres")]
     pub(super) fn kills(mut self, kills: bool) -> Self {
         self.kills = kills;
+        self
+    }
+
+    /// Another question in place of [`Backend::HEALTH_SQL`].
+    #[cfg(feature = "sqlite")]
+    pub(super) fn health_sql(mut self, sql: &'static str) -> Self {
+        self.health_sql = sql;
         self
     }
 
@@ -194,6 +322,7 @@ impl<B: Backend> Driver for SqlxDriver<B>
 where
     for<'c> &'c mut B::Connection: Executor<'c, Database = B>,
     SqlxValues: IntoArguments<B>,
+    B::Arguments: IntoArguments<B>,
     QueryResult: From<B::Row>,
     ExecResult: From<B::QueryResult>,
     B::Connection: Sized,
@@ -203,20 +332,21 @@ where
     }
 
     fn capabilities(&self) -> Capabilities {
-        B::CAPABILITIES
+        Capabilities { insert_returning: self.insert_returning.load(Ordering::Relaxed), ..B::CAPABILITIES }
     }
 
     fn connect(&self) -> BoxFuture<'_, sqlx::Result<Box<dyn RawConnection>>> {
         async move {
-            let mut inner = B::Connection::connect_with(&self.options).await?;
+            let mut inner = B::Connection::connect_with(&self.options).await.map_err(B::explain)?;
             let kill_sql = match B::KILL_SQL.filter(|_| self.kills) {
                 None => None,
                 Some(sql) => {
                     let row = inner.fetch_one(AssertSqlSafe(sql)).await.map(QueryResult::from)?;
+                    self.insert_returning.store(B::has_insert_returning(&row), Ordering::Relaxed);
                     row.try_get_by_index::<String>(0).ok().map(Arc::from)
                 }
             };
-            Ok(Box::new(SqlxConnection::<B> { inner, kill_sql, signatures: Signatures::default() })
+            Ok(Box::new(SqlxConnection::<B> { inner, switched_on: None, kill_sql, signatures: Signatures::default() })
                 as Box<dyn RawConnection>)
         }
         .boxed()
@@ -236,7 +366,7 @@ where
     }
 
     fn health_sql(&self) -> &'static str {
-        B::HEALTH_SQL
+        self.health_sql
     }
 
     fn needs_anchor(&self) -> bool {

@@ -13,6 +13,13 @@ use crate::{
     error::{Error, Result},
 };
 
+/// The data of a COPY, in pieces of any size; an error ends it without any row.
+pub(crate) type CopySource<'s> = BoxStream<'s, Result<Vec<u8>, Aborted>>;
+
+/// The source of a COPY has failed, and knows why.
+#[derive(Debug)]
+pub(crate) struct Aborted;
+
 /// One open connection to a database.
 ///
 /// A future or stream of these methods that is dropped before its end leaves the connection in an unknown state: the
@@ -29,12 +36,21 @@ pub(crate) trait RawConnection: Send {
     fn execute_unprepared(&mut self, sql: Arc<str>) -> BoxFuture<'_, sqlx::Result<ExecResult>>;
     /// Runs a prepared statement and gives its rows one by one.
     fn stream(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxStream<'_, sqlx::Result<QueryResult>>;
+    /// Runs one `COPY … FROM STDIN` and gives the number of rows; `None` when its source has aborted it. Only where
+    /// [`Capabilities::copy_in`] says so.
+    fn copy_in<'s>(&'s mut self, sql: Arc<str>, source: CopySource<'s>) -> BoxFuture<'s, sqlx::Result<Option<u64>>>;
     /// Reads what is left of a dropped stream's answer and makes sure that the other side is there and in step.
     fn ping(&mut self) -> BoxFuture<'_, sqlx::Result<()>>;
     /// The SQL by which another connection ends this one on the server, with whatever it does there.
     fn kill_sql(&self) -> Option<Arc<str>>;
     /// Asks whether a transaction is open, of a connection that had one. MUST leave none open that was not.
     fn in_transaction(&mut self) -> BoxFuture<'_, sqlx::Result<bool>>;
+    /// Begins a transaction with `sql`; when it is to write nothing, the database MUST be kept from writing until
+    /// [`end`](Self::end) even where `sql` does not do that. After a failure that leaves the connection usable, no
+    /// transaction is open.
+    fn begin(&mut self, sql: Arc<str>, read_only: bool) -> BoxFuture<'_, sqlx::Result<ExecResult>>;
+    /// Ends the transaction with `sql`.
+    fn end(&mut self, sql: Arc<str>) -> BoxFuture<'_, sqlx::Result<ExecResult>>;
     /// Takes everything from the session that was set in it. `false`: this database cannot.
     fn reset(&mut self) -> BoxFuture<'_, sqlx::Result<bool>>;
     /// Says goodbye to the other side and closes.
@@ -71,6 +87,8 @@ pub(crate) struct TransactionOptions {
     pub(crate) isolation: Option<IsolationLevel>,
     pub(crate) access: Option<AccessMode>,
     pub(crate) sqlite_mode: Option<SqliteTransactionMode>,
+    /// The most that one statement may take.
+    pub(crate) statement_timeout: Option<Duration>,
 }
 
 /// The driver for `url`.
@@ -137,4 +155,30 @@ fn open_sqlite(_url: &str) -> Result<Arc<dyn Driver>> {
 #[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 fn missing_feature(database: &str, feature: &str) -> Error {
     Error::unsupported(format!("{database} in this build; add the feature `{feature}` of sea-dao"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::open;
+    use crate::error::Error;
+
+    /// Which of them are missing depends on how the tests are built.
+    #[test]
+    fn a_driver_that_was_left_out_is_named_with_its_feature() {
+        for (url, feature, present) in [
+            ("sqlite::memory:", "sqlite", cfg!(feature = "sqlite")),
+            ("postgres://localhost/app", "postgres", cfg!(feature = "postgres")),
+            ("mysql://localhost/app", "mysql", cfg!(feature = "mysql")),
+            ("mariadb://localhost/app", "mysql", cfg!(feature = "mysql")),
+        ] {
+            match open(url) {
+                Ok(_) => assert!(present, "{url}"),
+                Err(error) => {
+                    assert!(!present && matches!(error, Error::Unsupported { .. }), "{url}: {error:?}");
+                    let hint = format!("in this build; add the feature `{feature}` of sea-dao");
+                    assert!(error.to_string().ends_with(&hint), "{error}");
+                }
+            }
+        }
+    }
 }

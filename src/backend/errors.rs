@@ -85,7 +85,7 @@ fn classify(error: &dyn sqlx::error::DatabaseError) -> (ErrorClass, Effect) {
     }
     #[cfg(feature = "mysql")]
     if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
-        return super::mysql::classify(error.number());
+        return super::mysql::classify(error);
     }
     #[cfg(feature = "sqlite")]
     if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {

@@ -1,6 +1,8 @@
 //! What no driver may be given: it would panic, or send something else than was meant.
 
-use sea_orm::{DbBackend, Statement, Value};
+use std::sync::Arc;
+
+use sea_orm::{DbBackend, Statement, Value, Values};
 
 use super::script::{SqlNature, nature_of, nature_of_script};
 use crate::error::{Error, Result};
@@ -10,6 +12,26 @@ pub(super) const fn bind_limit(backend: DbBackend) -> usize {
     match backend {
         DbBackend::Sqlite => 32_766,
         _ => 65_535,
+    }
+}
+
+/// SQL that does nothing beside reading and writing rows, found out once for all the times it runs.
+#[derive(Debug, Clone)]
+pub(crate) struct PlainSql(Arc<str>);
+
+impl PlainSql {
+    /// `None` when there is more to `sql` than that, or something wrong with it.
+    pub(crate) fn new(sql: &str, backend: DbBackend) -> Option<Self> {
+        let plain = refuse_nul(sql).is_ok() && nature(sql, backend) == SqlNature::Plain;
+        plain.then(|| Self(sql.into()))
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn into_text(self) -> Arc<str> {
+        self.0
     }
 }
 
@@ -23,16 +45,29 @@ pub(crate) fn check_statement(statement: &Statement, backend: DbBackend) -> Resu
     let Statement { sql, values, db_backend: _ } = statement;
     refuse_nul(sql)?;
     if let Some(values) = values {
-        let limit = bind_limit(backend);
-        if values.0.len() > limit {
-            let given = format!("{} bound values", values.0.len());
-            return Err(Error::argument("statement", given, format!("at most {limit}")));
-        }
-        values.0.iter().try_for_each(|value| refuse_unbindable(value, backend))?;
+        check_values(values, backend)?;
     }
+    Ok(nature(sql, backend))
+}
+
+/// Looks at the values of a statement before it is sent to `backend`.
+///
+/// # Errors
+///
+/// [`Error::InvalidArgument`] for more values than the database takes, or a value that it cannot hold.
+pub(crate) fn check_values(values: &Values, backend: DbBackend) -> Result<()> {
+    let limit = bind_limit(backend);
+    if values.0.len() > limit {
+        let given = format!("{} bound values", values.0.len());
+        return Err(Error::argument("statement", given, format!("at most {limit}")));
+    }
+    values.0.iter().try_for_each(|value| refuse_unbindable(value, backend))
+}
+
+fn nature(sql: &str, backend: DbBackend) -> SqlNature<'_> {
     // The driver of SQLite runs all statements of a prepared text.
     let several = backend == DbBackend::Sqlite && sql.contains(';');
-    Ok(if several { nature_of_script(sql, backend) } else { nature_of(sql, backend) })
+    if several { nature_of_script(sql, backend) } else { nature_of(sql, backend) }
 }
 
 /// Looks at unprepared SQL before it is sent.
@@ -50,7 +85,7 @@ fn refuse_nul(sql: &str) -> Result<()> {
 }
 
 /// The drivers panic on what does not fit.
-fn refuse_unbindable(value: &Value, backend: DbBackend) -> Result<()> {
+pub(super) fn refuse_unbindable(value: &Value, backend: DbBackend) -> Result<()> {
     match value {
         // Integers are signed there.
         Value::BigUnsigned(Some(number)) if backend != DbBackend::MySql && i64::try_from(*number).is_err() => {

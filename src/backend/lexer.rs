@@ -44,7 +44,7 @@ fn executed_comment(rest: &[u8], backend: DbBackend) -> Option<usize> {
 }
 
 /// The length of the comment that stands here, if one does.
-fn comment(rest: &[u8], backend: DbBackend) -> Option<usize> {
+pub(super) fn comment(rest: &[u8], backend: DbBackend) -> Option<usize> {
     let line = || Some(rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len()));
     if rest.starts_with(b"--") {
         // MySQL wants a blank behind it.
@@ -98,7 +98,7 @@ pub(super) fn end_of_statement(sql: &str, start: usize, backend: DbBackend) -> u
 }
 
 /// Whether a backslash in the quoted text at `at` takes the meaning from what follows.
-fn backslash_escapes(bytes: &[u8], start: usize, at: usize, backend: DbBackend) -> bool {
+pub(super) fn backslash_escapes(bytes: &[u8], start: usize, at: usize, backend: DbBackend) -> bool {
     match backend {
         DbBackend::MySql => true,
         DbBackend::Postgres => {
@@ -111,7 +111,7 @@ fn backslash_escapes(bytes: &[u8], start: usize, at: usize, backend: DbBackend) 
 }
 
 /// The length of a quoted text, both quotes included.
-fn quoted(rest: &[u8], closing: u8, backslash_escapes: bool) -> usize {
+pub(super) fn quoted(rest: &[u8], closing: u8, backslash_escapes: bool) -> usize {
     let mut at = 1;
     while let Some(&byte) = rest.get(at) {
         if byte == closing {
@@ -123,7 +123,7 @@ fn quoted(rest: &[u8], closing: u8, backslash_escapes: bool) -> usize {
 }
 
 /// The length of a text in dollar quotes, or 1 when none stands here.
-fn dollar_quoted(rest: &str) -> usize {
+pub(super) fn dollar_quoted(rest: &str) -> usize {
     match rest[1..].find(|c: char| !c.is_alphanumeric() && c != '_') {
         Some(length) if rest.as_bytes()[1 + length] == b'$' && !rest[1..].starts_with(|c: char| c.is_ascii_digit()) => {
             let tag = &rest[..length + 2];

@@ -2,14 +2,22 @@
 //!
 //! One implementation over `sqlx::Database` serves all; each database's own file holds its options, the order of its BEGIN, its classes of errors and its capabilities.
 
+#[cfg(feature = "postgres")]
+mod arguments;
+mod bulk;
 mod capabilities;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod connection;
+mod copy;
 mod dialect;
 mod driver;
 mod errors;
+mod fingerprint;
+mod inline;
 mod input;
+pub(crate) mod json;
 mod lexer;
+mod list;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "postgres")]
@@ -19,11 +27,18 @@ mod script;
 mod signature;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod tokens;
 
 pub use capabilities::Capabilities;
 
-pub(crate) use dialect::{float_type, integer_type};
-pub(crate) use driver::{Driver, RawConnection, TransactionOptions, open};
+pub(crate) use bulk::{into_array, is_because_of_a_row};
+pub(crate) use copy::{COPY_COLUMNS_SQL, CopyData, copy_sql};
+pub(crate) use dialect::{
+    compares_rows_by_index, explain, float_type, has_distinct_on, has_row_locks, insert_returning, integer_type,
+    is_bound_as_it_is, nulls_are_largest, server_sessions, sql_dialect, sum_type,
+};
+pub(crate) use driver::{Aborted, Driver, RawConnection, TransactionOptions, open};
 pub(crate) use errors::{Effect, Failure, database_error, is_transient_connect_failure};
-pub(crate) use input::{check_script, check_statement};
-pub(crate) use script::SqlNature;
+pub(crate) use input::{PlainSql, check_script, check_statement, check_values};
+pub(crate) use list::{fill_up, list_as_one_value};
+pub(crate) use script::{SqlNature, is_copy_in};

@@ -2,16 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sea_orm::{DatabaseConnection, DbBackend};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture};
+use sea_orm::{DatabaseConnection, DbBackend, Values};
 use sqlx::{
     ConnectOptions as _, Postgres,
-    postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions, PgSeverity},
+    error::BoxDynError,
+    postgres::{PgArguments, PgConnectOptions, PgConnection, PgDatabaseError, PgPoolOptions, PgSeverity},
 };
 
 use super::{
     Capabilities,
-    connection::{Backend, Probe, SqlxDriver},
-    driver::{Driver, TransactionOptions, bad_url},
+    connection::{Backend, Probe, SqlxDriver, Switch},
+    driver::{Aborted, CopySource, Driver, TransactionOptions, bad_url},
     errors::Effect,
     input::bind_limit,
 };
@@ -28,10 +30,15 @@ impl Backend for Postgres {
     const BACKEND: DbBackend = DbBackend::Postgres;
     const CAPABILITIES: Capabilities = Capabilities {
         returning: true,
+        insert_returning: true,
         bind_limit: bind_limit(DbBackend::Postgres),
+        arrays: true,
+        update_from: true,
+        on_conflict: true,
         failure_aborts_transaction: true,
         isolation_levels: true,
         concurrent_writers: true,
+        copy_in: true,
         server: true,
     };
     const FETCHES_ONE_CLEANLY: bool = true;
@@ -45,9 +52,10 @@ impl Backend for Postgres {
     );
     const PROBE: Probe = Probe::FailsOutside("SAVEPOINT sea_dao_probe; RELEASE SAVEPOINT sea_dao_probe");
     const RESET_SQL: Option<&'static str> = Some("DISCARD ALL");
+    const READ_ONLY_SWITCH: Option<Switch> = None;
 
     fn begin_sql(options: &TransactionOptions) -> Result<Arc<str>> {
-        let TransactionOptions { isolation, access, sqlite_mode } = options;
+        let TransactionOptions { isolation, access, sqlite_mode, statement_timeout: _ } = options;
         if sqlite_mode.is_some() {
             return Err(Error::unsupported("an SQLite transaction mode on PostgreSQL"));
         }
@@ -59,6 +67,32 @@ impl Backend for Postgres {
             sql.push_str(&format!(" {access}"));
         }
         Ok(sql.into())
+    }
+
+    fn arguments(values: Values) -> Result<PgArguments, BoxDynError> {
+        super::arguments::arguments(values)
+    }
+
+    fn copy_in<'s>(
+        connection: &'s mut PgConnection,
+        sql: Arc<str>,
+        mut source: CopySource<'s>,
+    ) -> BoxFuture<'s, sqlx::Result<Option<u64>>> {
+        async move {
+            let mut copy = connection.copy_in_raw(&sql).await?;
+            while let Some(data) = source.next().await {
+                match data {
+                    Ok(data) => drop(copy.send(data).await?),
+                    Err(Aborted) => {
+                        // An error of the server's own that came before is not read to its end.
+                        let aborted = copy.abort("the source of the rows has failed").await;
+                        return aborted.map(|()| None).map_err(|error| sqlx::Error::Protocol(error.to_string()));
+                    }
+                }
+            }
+            copy.finish().await.map(Some)
+        }
+        .boxed()
     }
 
     fn sea_orm_connection(options: PgConnectOptions, connect_timeout: Duration) -> DatabaseConnection {

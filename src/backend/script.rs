@@ -15,6 +15,8 @@ pub(crate) enum SqlNature<'s> {
     ControlsTransaction(&'s str),
     /// It commits the transaction that it runs in.
     CommitsTransaction(&'s str),
+    /// It copies rows from or to the client, in a protocol of its own.
+    Copies,
 }
 
 /// The nature of one statement.
@@ -34,7 +36,7 @@ pub(crate) fn nature_of_script(sql: &str, backend: DbBackend) -> SqlNature<'_> {
     while start < sql.len() {
         let end = end_of_statement(sql, start, backend);
         gravest = match (nature_of(&sql[start..end], backend), gravest) {
-            (control @ SqlNature::ControlsTransaction(_), _) => return control,
+            (control @ (SqlNature::ControlsTransaction(_) | SqlNature::Copies), _) => return control,
             (commits @ SqlNature::CommitsTransaction(_), _) | (_, commits @ SqlNature::CommitsTransaction(_)) => {
                 commits
             }
@@ -44,6 +46,18 @@ pub(crate) fn nature_of_script(sql: &str, backend: DbBackend) -> SqlNature<'_> {
         start = end + 1;
     }
     gravest
+}
+
+/// Whether this is one COPY of PostgreSQL's that takes its rows from the client, and nothing else.
+pub(crate) fn is_copy_in(sql: &str, backend: DbBackend) -> bool {
+    let end = end_of_statement(sql, 0, backend);
+    let alone = sql.get(end..).is_none_or(|rest| skip_blanks(rest, 0, backend) == rest.len());
+    let mut words = words(sql);
+    alone && nature_of(&sql[..end], backend) == SqlNature::Copies && words.any(|word| is(word, "STDIN"))
+}
+
+fn words(sql: &str) -> impl Iterator<Item = &str> {
+    sql.split(|character: char| !character.is_alphanumeric() && character != '_')
 }
 
 fn nature_of_command<'s>(word: &'s str, rest: &str, backend: DbBackend) -> SqlNature<'s> {
@@ -78,6 +92,10 @@ fn nature_of_command<'s>(word: &'s str, rest: &str, backend: DbBackend) -> SqlNa
     ];
     if CONTROL.iter().any(|control| is(word, control)) {
         return SqlNature::ControlsTransaction(word);
+    }
+    let with_client = || words(rest).any(|word| is(word, "STDIN") || is(word, "STDOUT"));
+    if backend == DbBackend::Postgres && is(word, "COPY") && with_client() {
+        return SqlNature::Copies;
     }
     let (next, _) = first_word(&rest[skip_blanks(rest, 0, backend)..]);
     let of_autocommit = backend == DbBackend::MySql && is(word, "SET") && contains(rest, "autocommit");
@@ -138,7 +156,7 @@ fn is(word: &str, keyword: &str) -> bool {
 mod tests {
     use sea_orm::DatabaseBackend::{MySql, Postgres, Sqlite};
 
-    use super::{SqlNature, nature_of, nature_of_script};
+    use super::{SqlNature, is_copy_in, nature_of, nature_of_script};
 
     #[test]
     fn transaction_control_is_found_behind_blanks_and_comments() {
@@ -177,6 +195,24 @@ mod tests {
             "DO $$ BEGIN PERFORM 1; END $$",
         ] {
             assert_eq!(nature_of(sql, MySql), SqlNature::ChangesSession, "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_copy_with_the_client_is_found() {
+        for (sql, nature, copies_in) in [
+            ("COPY a FROM STDIN", SqlNature::Copies, true),
+            ("/* rows */ copy a (b) from stdin with (format csv); -- all", SqlNature::Copies, true),
+            ("COPY a FROM STDIN(FORMAT binary)", SqlNature::Copies, true),
+            ("COPY a TO STDOUT", SqlNature::Copies, false),
+            ("SELECT 1; COPY a FROM STDIN", SqlNature::Copies, false),
+            ("COPY a FROM STDIN; SELECT 1", SqlNature::Copies, false),
+            ("COPY a FROM STDIN; COMMIT", SqlNature::Copies, false),
+            ("COPY a FROM '/tmp/a'", SqlNature::Plain, false),
+            ("SELECT stdin FROM copy", SqlNature::Plain, false),
+        ] {
+            assert_eq!(nature_of_script(sql, Postgres), nature, "{sql}");
+            assert_eq!(is_copy_in(sql, Postgres), copies_in, "{sql}");
         }
     }
 

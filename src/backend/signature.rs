@@ -6,19 +6,21 @@
 
 use std::{
     collections::HashMap,
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{BuildHasher, Hash, Hasher},
     mem::discriminant,
     sync::Arc,
 };
 
+use foldhash::quality::FixedState;
 use sea_orm::Values;
 
 /// More texts than the driver keeps; beyond it, each new one carries its types.
 const MOST: usize = 1_024;
 
-/// The types with which each text was first seen on a connection.
+/// The types with which each text was first seen on a connection. Two texts that are taken for the same share the types
+/// of the first, and are told apart all the same: it only makes another text of one of them.
 #[derive(Default)]
-pub(super) struct Signatures(HashMap<u128, u64>);
+pub(super) struct Signatures(HashMap<u64, u64, FixedState>);
 
 impl Signatures {
     /// The text to prepare for `sql` with values of these types.
@@ -38,18 +40,12 @@ impl Signatures {
 }
 
 /// In place of the text itself, which may be long.
-fn fingerprint(sql: &str) -> u128 {
-    let half = |seed: u8| {
-        let mut hasher = DefaultHasher::new();
-        seed.hash(&mut hasher);
-        sql.hash(&mut hasher);
-        u128::from(hasher.finish())
-    };
-    half(0) << 64 | half(1)
+fn fingerprint(sql: &str) -> u64 {
+    FixedState::default().hash_one(sql)
 }
 
 fn signature(values: Option<&Values>) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FixedState::default().build_hasher();
     for value in values.iter().flat_map(|values| &values.0) {
         discriminant(value).hash(&mut hasher);
         #[cfg(feature = "postgres")]

@@ -16,7 +16,7 @@ use sqlx::{
 
 use super::{
     Capabilities,
-    connection::{Backend, Probe, SqlxDriver},
+    connection::{Backend, Probe, SqlxDriver, Switch},
     driver::{Driver, TransactionOptions, bad_url},
     errors::Effect,
     input::bind_limit,
@@ -42,11 +42,12 @@ pub(super) fn open(url: &str) -> Result<Arc<dyn Driver>> {
             .create_if_missing(true);
         return Ok(Arc::new(SqlxDriver::<Sqlite>::new(options).anchored()));
     }
-    let journaled = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Normal);
-    // A database that may only be read cannot be switched to another journal.
-    let read_only = url.contains("mode=ro") || url.contains("immutable=");
-    let options = if read_only { url.parse().map_err(|error| bad_url(url, &error))? } else { journaled };
-    Ok(Arc::new(SqlxDriver::<Sqlite>::new(options.disable_statement_logging().busy_timeout(BUSY_TIMEOUT))))
+    if url.contains("mode=ro") || url.contains("immutable=") {
+        // A database that may only be read cannot be switched to another journal.
+        return Ok(Arc::new(SqlxDriver::<Sqlite>::new(options).health_sql("SELECT sqlite_version(), 1")));
+    }
+    let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Normal);
+    Ok(Arc::new(SqlxDriver::<Sqlite>::new(options)))
 }
 
 fn is_memory(url: &str) -> bool {
@@ -58,10 +59,15 @@ impl Backend for Sqlite {
     const BACKEND: DbBackend = DbBackend::Sqlite;
     const CAPABILITIES: Capabilities = Capabilities {
         returning: true,
+        insert_returning: true,
         bind_limit: bind_limit(DbBackend::Sqlite),
+        arrays: false,
+        update_from: true,
+        on_conflict: true,
         failure_aborts_transaction: false,
         isolation_levels: false,
         concurrent_writers: false,
+        copy_in: false,
         server: false,
     };
     const FETCHES_ONE_CLEANLY: bool = true;
@@ -70,12 +76,18 @@ impl Backend for Sqlite {
     const KILL_SQL: Option<&'static str> = None;
     const PROBE: Probe = Probe::Begin("BEGIN");
     const RESET_SQL: Option<&'static str> = None;
+    // A transaction of SQLite's cannot be told not to write, a connection can.
+    const READ_ONLY_SWITCH: Option<Switch> = Some(Switch {
+        ask: "SELECT query_only FROM pragma_query_only",
+        on: "PRAGMA query_only = ON",
+        off: "PRAGMA query_only = OFF",
+    });
 
     /// Transactions that may write take the write lock at once: the second of two writers then waits for its turn,
     /// where a deferred one would fail at its first write.
     fn begin_sql(options: &TransactionOptions) -> Result<Arc<str>> {
         // Every SQLite transaction is serializable, which keeps the promise of each weaker level too.
-        let TransactionOptions { isolation: _, access, sqlite_mode } = options;
+        let TransactionOptions { isolation: _, access, sqlite_mode, statement_timeout: _ } = options;
         Ok(match (sqlite_mode, access) {
             (Some(SqliteTransactionMode::Deferred), _) | (None, Some(AccessMode::ReadOnly)) => "BEGIN DEFERRED",
             (Some(SqliteTransactionMode::Exclusive), _) => "BEGIN EXCLUSIVE",
@@ -87,7 +99,23 @@ impl Backend for Sqlite {
     fn sea_orm_connection(options: SqliteConnectOptions, connect_timeout: Duration) -> DatabaseConnection {
         SqlitePoolOptions::new().max_connections(2).acquire_timeout(connect_timeout).connect_lazy_with(options).into()
     }
+
+    fn explain(error: sqlx::Error) -> sqlx::Error {
+        match error {
+            sqlx::Error::Database(error) if error.code().as_deref() == Some(CANNOT_OPEN) => {
+                sqlx::Error::Configuration(Box::new(CannotOpen(error)))
+            }
+            error => error,
+        }
+    }
 }
+
+const CANNOT_OPEN: &str = "14";
+
+/// SQLite does not say that it makes no file by itself.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; a file that is not there yet is made with ?mode=rwc, in a folder that is")]
+struct CannotOpen(#[source] Box<dyn sqlx::error::DatabaseError>);
 
 /// <https://www.sqlite.org/rescode.html>
 pub(super) fn classify(code: i32) -> (ErrorClass, Effect) {

@@ -1,0 +1,133 @@
+//! The tokens of SQL text, as far as they tell values from names.
+
+use sea_orm::DbBackend;
+
+use super::lexer::{backslash_escapes, comment, dollar_quoted, quoted};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A keyword or a name without quotes.
+    Word,
+    /// A name in quotes.
+    Name,
+    /// A number or a quoted text.
+    Literal,
+    /// Where a bound value goes.
+    Placeholder,
+    /// One character of anything else.
+    Symbol,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Token<'s> {
+    pub(super) kind: Kind,
+    pub(super) text: &'s str,
+    /// Where it begins.
+    pub(super) start: usize,
+    /// Blanks or comments stand before it.
+    pub(super) apart: bool,
+}
+
+impl Token<'_> {
+    pub(super) fn is(&self, text: &str) -> bool {
+        matches!(self.kind, Kind::Word | Kind::Symbol) && self.text.eq_ignore_ascii_case(text)
+    }
+
+    pub(super) fn is_identifier(&self) -> bool {
+        matches!(self.kind, Kind::Word | Kind::Name)
+    }
+}
+
+/// The tokens of `sql`, without blanks and comments.
+pub(super) fn tokens(sql: &str, backend: DbBackend) -> Vec<Token<'_>> {
+    let bytes = sql.as_bytes();
+    let mut found: Vec<Token<'_>> = Vec::new();
+    let (mut at, mut apart) = (0, false);
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        if let Some(length) = blank(rest, backend) {
+            (at, apart) = (at + length, true);
+            continue;
+        }
+        let (kind, length) = token(sql, at, backend);
+        let end = floor(sql, at + length);
+        let mut start = at;
+        if !apart
+            && matches!(kind, Kind::Literal | Kind::Name)
+            && let Some(first) = found.pop_if(|last| last.kind == kind && bytes[at] == bytes[at - 1])
+        {
+            // A quote that is written twice stands within the text.
+            (start, apart) = (first.start, first.apart);
+        } else if kind == Kind::Literal
+            && !apart
+            && !bytes[at].is_ascii_digit()
+            && let Some(prefix) = found.pop_if(|last| last.kind == Kind::Word)
+        {
+            // As in E'…', X'…' and _utf8mb4'…'.
+            (start, apart) = (prefix.start, prefix.apart);
+        }
+        found.push(Token { kind, text: &sql[start..end], start, apart });
+        (at, apart) = (end, false);
+    }
+    found
+}
+
+/// A token never ends within a character.
+fn floor(sql: &str, at: usize) -> usize {
+    (at.min(sql.len())..=sql.len()).find(|end| sql.is_char_boundary(*end)).unwrap_or(sql.len())
+}
+
+fn blank(rest: &[u8], backend: DbBackend) -> Option<usize> {
+    let first = *rest.first()?;
+    if first.is_ascii_whitespace() || first == 0x0b { Some(1) } else { comment(rest, backend) }
+}
+
+/// The kind and length of the token that begins at `at`.
+fn token(sql: &str, at: usize, backend: DbBackend) -> (Kind, usize) {
+    let bytes = sql.as_bytes();
+    let rest = &bytes[at..];
+    let run = |from: usize, belongs: fn(u8) -> bool| from + rest[from..].iter().take_while(|b| belongs(**b)).count();
+    match rest[0] {
+        b'\'' => (Kind::Literal, quoted(rest, b'\'', backslash_escapes(bytes, 0, at, backend))),
+        b'"' if backend == DbBackend::MySql => (Kind::Literal, quoted(rest, b'"', true)),
+        b'"' => (Kind::Name, quoted(rest, b'"', false)),
+        b'`' if backend != DbBackend::Postgres => (Kind::Name, quoted(rest, b'`', false)),
+        b'[' if backend == DbBackend::Sqlite => (Kind::Name, quoted(rest, b']', false)),
+        b'$' if backend == DbBackend::Postgres => match dollar_quoted(&sql[at..]) {
+            1 => (Kind::Placeholder, run(1, |byte| byte.is_ascii_digit())),
+            length => (Kind::Literal, length),
+        },
+        b'?' if backend != DbBackend::Postgres => (Kind::Placeholder, run(1, |byte| byte.is_ascii_digit())),
+        b':' | b'@' | b'$' if backend == DbBackend::Sqlite && run(1, is_word) > 1 => {
+            (Kind::Placeholder, run(1, is_word))
+        }
+        b'0'..=b'9' => (Kind::Literal, number(rest)),
+        b'.' if rest.get(1).is_some_and(u8::is_ascii_digit) && !follows_name(bytes, at) => {
+            (Kind::Literal, number(rest))
+        }
+        byte if is_word(byte) => (Kind::Word, run(1, |byte| is_word(byte) || byte == b'$')),
+        _ => (Kind::Symbol, 1),
+    }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+}
+
+fn follows_name(bytes: &[u8], at: usize) -> bool {
+    at > 0 && (is_word(bytes[at - 1]) || matches!(bytes[at - 1], b'"' | b'`' | b']'))
+}
+
+/// The length of a number: `1`, `.5`, `1.5e-3`, `0xff`, `1_000`.
+fn number(rest: &[u8]) -> usize {
+    let hexadecimal = rest.len() > 1 && rest[0] == b'0' && matches!(rest[1], b'x' | b'X');
+    let mut at = 1;
+    while let Some(&byte) = rest.get(at) {
+        let signed = matches!(byte, b'+' | b'-') && matches!(rest[at - 1], b'e' | b'E') && !hexadecimal;
+        if !(byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_') || signed) {
+            break;
+        }
+        at += 1;
+    }
+    at
+}
