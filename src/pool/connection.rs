@@ -13,12 +13,14 @@ use super::{
     ledger::{Column, Entry},
     loan::Loan,
     manager::Manager,
+    reserve::Reserved,
     stats::CloseReason,
 };
 use crate::{
     backend::{Effect, RawConnection},
     config::ResetOnReturn,
-    hooks::{Hooks, Origin},
+    error::Error,
+    hooks::{Hooks, Origin, TransactionSpan},
 };
 
 /// What is on the wire between this side and the database.
@@ -61,11 +63,17 @@ pub(crate) struct Connection {
     loan: Arc<Loan>,
     close_reason: Option<CloseReason>,
     pub(super) origin: Origin,
+    pub(super) transaction_span: TransactionSpan,
+    /// The limit that holds now: the transaction's, or the pool's.
     pub(super) statement_timeout: Option<Duration>,
+    pub(super) default_statement_timeout: Option<Duration>,
     opened: Instant,
     /// When it is too old to be handed out again.
     expires: Instant,
     pub(super) returned: Instant,
+    pub(super) reserved: Option<Reserved>,
+    /// When a ping was answered since then.
+    heard: Option<Instant>,
 }
 
 impl Connection {
@@ -93,10 +101,14 @@ impl Connection {
             loan: manager.ledger.loans.register(),
             close_reason: None,
             origin,
+            transaction_span: TransactionSpan::none(),
             statement_timeout: manager.config.statement_timeout,
+            default_statement_timeout: manager.config.statement_timeout,
             opened: now,
             expires: now + manager.lifetime(),
             returned: now,
+            reserved: None,
+            heard: None,
         }
     }
 
@@ -111,6 +123,25 @@ impl Connection {
         }
     }
 
+    /// Since when nothing has come from the other side.
+    pub(super) fn last_heard(&self) -> Instant {
+        self.heard.map_or(self.returned, |heard| heard.max(self.returned))
+    }
+
+    /// The other side has answered a ping.
+    pub(super) fn heard(&mut self) {
+        self.heard = Some(Instant::now());
+    }
+
+    /// The other side has not answered a ping, or not as it should.
+    pub(super) fn unanswered(&mut self, error: &Error) {
+        self.condemn(CloseReason::Broken);
+        if error.is_timeout() {
+            // The others are likely to be as silent, and waiting for each of them would add up.
+            self.entry.ledger().invalidate();
+        }
+    }
+
     /// Says why it is closed, for the counters.
     pub(super) fn condemn(&mut self, reason: CloseReason) {
         self.close_reason = Some(reason);
@@ -118,9 +149,16 @@ impl Connection {
 
     /// Whose statements follow, and how long they waited for the connection.
     pub(crate) fn borrowed_by(&mut self, session: u64, location: &'static Location<'static>, wait: Duration) {
-        self.loan.begin(location);
-        self.entry.ledger().stats.waited(wait);
-        self.origin = Origin { session: Some(session), transaction: None, wait };
+        if self.reserved.is_none() {
+            self.loan.begin(location);
+            self.entry.ledger().stats.waited(wait);
+        }
+        self.origin = Origin { session: Some(session), transaction: None, location: None, wait };
+    }
+
+    /// The line that the next statements come from.
+    pub(crate) fn called_from(&mut self, location: Option<&'static Location<'static>>) {
+        self.origin.location = location;
     }
 
     pub(super) fn came_back(&mut self) {

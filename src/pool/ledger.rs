@@ -3,14 +3,14 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Instant,
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, futures::Notified, watch};
 
-use super::{PoolStatus, loan::Loans, stats::Stats};
+use super::{PoolStatus, loan::Loans, meter::Meter, stats::Stats};
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,11 @@ impl Counts {
         self.idle + self.checked_out + self.closing
     }
 
+    /// Those that are not on their way out.
+    fn kept(&self) -> usize {
+        self.idle + self.checked_out + self.connecting
+    }
+
     fn waiting(&self) -> usize {
         self.pending.saturating_sub(self.connecting)
     }
@@ -55,8 +60,12 @@ impl Counts {
 #[derive(Debug)]
 pub(super) struct Ledger {
     counts: Mutex<Counts>,
-    /// Told whenever a connection is gone.
-    gone: Notify,
+    /// Told whenever a connection is gone, or is idle beside the queue.
+    changed: Notify,
+    /// Told whenever a connection is idle while somebody tries to open one.
+    idle: Notify,
+    /// Callers that try to open a connection, again and again.
+    reconnecting: AtomicUsize,
     pool_size: usize,
     max_overflow: usize,
     born: Instant,
@@ -69,15 +78,17 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(pool_size: usize, max_overflow: usize) -> Arc<Self> {
+    pub(super) fn new(pool_size: usize, max_overflow: usize, meter: Meter) -> Arc<Self> {
         Arc::new(Self {
             counts: Mutex::default(),
-            gone: Notify::new(),
+            changed: Notify::new(),
+            idle: Notify::new(),
+            reconnecting: AtomicUsize::new(0),
             pool_size,
             max_overflow,
             born: Instant::now(),
             loans: Loans::default(),
-            stats: Stats::new(),
+            stats: Stats::new(meter),
             suspended: watch::Sender::new(false),
             valid_since: AtomicU64::new(0),
         })
@@ -101,20 +112,61 @@ impl Ledger {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For a connection that is going to be opened, as soon as there is room for it: those that are being closed are
-    /// not in the queue any more, but still open.
-    pub(super) async fn enter(self: &Arc<Self>) -> Entry {
-        loop {
-            let gone = self.gone.notified();
-            {
-                let mut counts = self.lock();
-                if counts.open() + counts.connecting < self.pool_size + self.max_overflow {
-                    counts.connecting += 1;
-                    return Entry { ledger: self.clone(), column: Column::Connecting };
-                }
-            }
-            gone.await;
+    /// For a connection that is going to be opened, if there is room for it: those that are being closed are not in the
+    /// queue any more, but still open.
+    pub(super) fn enter(self: &Arc<Self>) -> Option<Entry> {
+        self.enter_if(|counts| counts.open() + counts.connecting < self.pool_size + self.max_overflow)
+    }
+
+    /// For a connection that is going to be opened, if fewer than so many are idle and fewer than `pool_size` are kept.
+    pub(super) fn enter_idle(self: &Arc<Self>, min_idle: usize) -> Option<Entry> {
+        self.enter_if(|counts| {
+            counts.idle < min_idle && counts.open() + counts.connecting < self.pool_size && !counts.closed
+        })
+    }
+
+    fn enter_if(self: &Arc<Self>, may: impl FnOnce(&Counts) -> bool) -> Option<Entry> {
+        let mut counts = self.lock();
+        may(&counts).then(|| {
+            counts.connecting += 1;
+            Entry { ledger: self.clone(), column: Column::Connecting }
+        })
+    }
+
+    /// Waits until a connection is gone, or idle beside the queue, from the moment of the call on.
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Waits until a connection is idle, for callers that are [`reconnecting`](Self::reconnecting).
+    pub(super) fn idle(&self) -> Notified<'_> {
+        self.idle.notified()
+    }
+
+    /// A connection can be had.
+    pub(super) fn tell_of_idle(&self) {
+        self.changed.notify_waiters();
+        if self.reconnecting.load(Ordering::SeqCst) > 0 {
+            self.idle.notify_one();
         }
+    }
+
+    /// The ledger, when somebody waits to be [told](Self::tell_of_idle) of idle connections.
+    pub(super) fn if_reconnecting(self: &Arc<Self>) -> Option<Arc<Self>> {
+        (self.reconnecting.load(Ordering::SeqCst) > 0).then(|| self.clone())
+    }
+
+    /// A caller that tries to open a connection again and again, until the guard is dropped.
+    pub(super) fn reconnecting(self: &Arc<Self>) -> Reconnecting {
+        self.reconnecting.fetch_add(1, Ordering::SeqCst);
+        Reconnecting(self.clone())
+    }
+
+    /// How many are idle, and how many more are kept than should be although nobody waits.
+    pub(super) fn idle_and_surplus(&self) -> (usize, usize) {
+        let counts = self.lock();
+        let surplus = if counts.waiting() > 0 { 0 } else { counts.kept().saturating_sub(self.pool_size) };
+        (counts.idle, surplus)
     }
 
     pub(super) fn suspend(&self, suspended: bool) {
@@ -163,14 +215,14 @@ impl Ledger {
     /// Dropping the future loses nothing.
     pub(super) async fn emptied(&self) {
         loop {
-            let gone = self.gone.notified();
+            let changed = self.changed();
             {
                 let counts = self.lock();
                 if counts.open() + counts.connecting == 0 {
                     return;
                 }
             }
-            gone.await;
+            changed.await;
         }
     }
 }
@@ -187,6 +239,14 @@ impl Entry {
         &self.ledger
     }
 
+    pub(super) fn shared_ledger(&self) -> Arc<Ledger> {
+        self.ledger.clone()
+    }
+
+    pub(super) fn if_reconnecting(&self) -> Option<Arc<Ledger>> {
+        self.ledger.if_reconnecting()
+    }
+
     pub(super) fn move_to(&mut self, column: Column) {
         if self.column != column {
             let mut counts = self.ledger.lock();
@@ -200,8 +260,7 @@ impl Entry {
     /// One decision at a time, so that two that come back together do not both go.
     pub(super) fn come_back(&mut self) -> Column {
         let mut counts = self.ledger.lock();
-        let kept = counts.idle + counts.checked_out + counts.connecting;
-        let surplus = kept > self.ledger.pool_size && counts.waiting() == 0;
+        let surplus = counts.kept() > self.ledger.pool_size && counts.waiting() == 0;
         let column = if surplus || counts.closed { Column::Closing } else { Column::Idle };
         *counts.column(self.column) -= 1;
         *counts.column(column) += 1;
@@ -213,7 +272,7 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         *self.ledger.lock().column(self.column) -= 1;
-        self.ledger.gone.notify_waiters();
+        self.ledger.changed.notify_waiters();
     }
 }
 
@@ -222,5 +281,13 @@ pub(super) struct Pending(Arc<Ledger>);
 impl Drop for Pending {
     fn drop(&mut self) {
         self.0.lock().pending -= 1;
+    }
+}
+
+pub(super) struct Reconnecting(Arc<Ledger>);
+
+impl Drop for Reconnecting {
+    fn drop(&mut self) {
+        self.0.reconnecting.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -1,9 +1,13 @@
 //! Who has which connection, and since when.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     panic::Location,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -76,20 +80,24 @@ impl Loan {
 
 /// The loans of all open connections.
 #[derive(Debug, Default)]
-pub(super) struct Loans(Mutex<Vec<Weak<Loan>>>);
+pub(super) struct Loans {
+    all: Mutex<Vec<Weak<Loan>>>,
+    /// The last report said that too many are out.
+    crowded: AtomicBool,
+}
 
 impl Loans {
     /// For a connection that was just opened.
     pub(super) fn register(&self) -> Arc<Loan> {
         let loan = Arc::new(Loan::default());
-        let mut loans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loans = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         loans.retain(|loan| loan.strong_count() > 0);
         loans.push(Arc::downgrade(&loan));
         loan
     }
 
     fn all(&self) -> Vec<Arc<Loan>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect()
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect()
     }
 
     /// The connections that are out, the longest first.
@@ -99,11 +107,31 @@ impl Loans {
         holders
     }
 
-    /// Logs each connection that has been out for longer than the threshold, once.
-    pub(super) fn report_leaks(&self, threshold: Duration) {
+    /// Logs that more than so many connections are out, once until there are fewer again.
+    pub(super) fn report_crowd(&self, most: usize) {
+        let holders = self.holders();
+        let crowded = holders.len() > most;
+        if self.crowded.swap(crowded, Ordering::Relaxed) == crowded {
+            return;
+        }
+        let out = holders.len();
+        if crowded {
+            let mut places = BTreeMap::<String, usize>::new();
+            holders.iter().for_each(|holder| *places.entry(holder.location.to_string()).or_default() += 1);
+            tracing::warn!(target: "sea_dao::pool", out, most, ?places, "more connections are out than expected");
+        } else {
+            tracing::info!(target: "sea_dao::pool", out, most, "no more connections are out than expected");
+        }
+    }
+
+    /// Logs each connection that has been out for longer than the threshold, once, and gives their number.
+    pub(super) fn report_leaks(&self, threshold: Duration) -> u64 {
+        let mut reported = 0;
         for holder in self.all().iter().filter_map(|loan| loan.report_if_over(threshold)) {
             let held = holder.held_for();
             tracing::warn!(target: "sea_dao::pool", location = %holder.location, ?held, "a connection may be leaked");
+            reported += 1;
         }
+        reported
     }
 }

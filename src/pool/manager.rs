@@ -12,6 +12,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use super::{
     connection::Connection,
     ledger::{Column, Entry, Ledger},
+    spares::Spares,
     stats::CloseReason,
 };
 use crate::{
@@ -26,6 +27,7 @@ pub(super) struct Manager {
     pub(super) ledger: Arc<Ledger>,
     pub(super) config: PoolConfig,
     pub(super) hooks: Hooks,
+    pub(super) spares: Spares,
     /// The URL without its password, for errors.
     pub(super) target: String,
     pub(super) last_connect_error: Mutex<Option<String>>,
@@ -41,11 +43,29 @@ pub(super) struct OpenFailure {
 }
 
 impl Manager {
+    /// One from the spares, or a new one as soon as there is room for it.
     async fn open(&self) -> Result<Box<Connection>, OpenFailure> {
-        let entry = self.ledger.enter().await;
+        loop {
+            let changed = self.ledger.changed();
+            if let Some(mut connection) = self.spares.take() {
+                if self.check(&mut connection).await.is_ok() {
+                    return Ok(connection);
+                }
+                continue;
+            }
+            if let Some(entry) = self.ledger.enter() {
+                return self.connect(entry).await;
+            }
+            changed.await;
+        }
+    }
+
+    pub(super) async fn connect(&self, entry: Entry) -> Result<Box<Connection>, OpenFailure> {
+        let started = Instant::now();
         match timeout(self.config.connect_timeout, self.open_and_set_up(entry)).await {
             Ok(Ok(connection)) => {
                 self.remember(None);
+                self.ledger.stats.meter.opened(started.elapsed());
                 if self.config.echo_pool {
                     tracing::info!(target: "sea_dao::pool", target = %self.target, "connection opened");
                 }
@@ -105,16 +125,40 @@ impl Manager {
     }
 
     /// The most that a check may take: it leaves time to open another connection before the deadline.
-    fn ping_limit(&self) -> Duration {
+    pub(super) fn ping_limit(&self) -> Duration {
         self.config.connect_timeout.min(self.config.pool_timeout / 2)
     }
 
     fn needs_ping(&self, connection: &Connection) -> bool {
         match self.config.pool_pre_ping {
             PrePing::Never => false,
-            PrePing::IfIdleFor(idle) => Instant::now().duration_since(connection.returned) >= idle,
+            PrePing::IfIdleFor(idle) => Instant::now().duration_since(connection.last_heard()) >= idle,
             PrePing::Always => true,
         }
+    }
+
+    /// Whether an idle connection may be handed out.
+    async fn check(&self, connection: &mut Connection) -> Result<(), &'static str> {
+        // From here on it is the caller's; dropped in between, its entry goes with it.
+        connection.entry.move_to(Column::CheckedOut);
+        if !connection.is_clean() {
+            // Its clean-up was cut short, as when a runtime ends under it.
+            return Err("not clean");
+        }
+        if let Some(reason) = connection.outdated() {
+            connection.condemn(reason);
+            Box::pin(connection.close()).await;
+            return Err("outdated");
+        }
+        if self.needs_ping(connection) {
+            let limit = self.ping_limit();
+            let alive = Box::pin(timeout(limit, connection.ping())).await;
+            if let Err(error) = alive.unwrap_or(Err(Error::StatementTimeout { limit })) {
+                connection.unanswered(&error);
+                return Err("no answer");
+            }
+        }
+        Ok(())
     }
 }
 
@@ -129,29 +173,6 @@ impl managed::Manager for Manager {
     }
 
     async fn recycle(&self, connection: &mut Box<Connection>, _: &Metrics) -> RecycleResult<OpenFailure> {
-        // From here on it is the caller's; dropped in between, its entry goes with it.
-        connection.entry.move_to(Column::CheckedOut);
-        if !connection.is_clean() {
-            // Its clean-up was cut short, as when a runtime ends under it.
-            return Err(RecycleError::message("not clean"));
-        }
-        if let Some(reason) = connection.outdated() {
-            connection.condemn(reason);
-            Box::pin(connection.close()).await;
-            return Err(RecycleError::message("outdated"));
-        }
-        if self.needs_ping(connection) {
-            let limit = self.ping_limit();
-            let alive = Box::pin(timeout(limit, connection.ping())).await;
-            if let Err(error) = alive.unwrap_or(Err(Error::StatementTimeout { limit })) {
-                connection.condemn(CloseReason::Broken);
-                if error.is_timeout() {
-                    // The others are likely to be as silent, and waiting for each of them would add up.
-                    self.ledger.invalidate();
-                }
-                return Err(RecycleError::Backend(OpenFailure { error, transient: true }));
-            }
-        }
-        Ok(())
+        self.check(connection).await.map_err(RecycleError::message)
     }
 }

@@ -1,20 +1,28 @@
 //! The pool: hands connections out, takes them back, and knows the state of each one.
 
 mod connection;
+mod copy;
 mod ledger;
 mod loan;
+#[allow(clippy::vec_box, reason = "deadpool and the ledger hold them boxed, and a connection is large")]
+mod maintenance;
 mod manager;
-mod reaper;
+mod meter;
 mod release;
+mod reserve;
 mod shared;
 mod shutdown;
+#[allow(clippy::vec_box, reason = "deadpool and the ledger hold them boxed, and a connection is large")]
+mod spares;
 mod statements;
 mod stats;
 mod status;
+mod watch;
 
+pub use crate::hooks::Distribution;
 pub use loan::Holder;
 pub use shutdown::ShutdownReport;
-pub use stats::{CloseReason, Distribution, PoolCounters};
+pub use stats::{CloseReason, PoolCounters};
 pub use status::PoolStatus;
 
 pub(crate) use release::PooledConnection;

@@ -12,12 +12,13 @@ use super::{
     connection::{Connection, Wire},
     ledger::Column,
     manager::Manager,
+    reserve::bring_home,
     stats::CloseReason,
 };
 use crate::{
     config::ResetOnReturn,
     error::{Error, Result},
-    hooks::StatementKind,
+    hooks::{Origin, StatementKind},
 };
 
 /// The most that cleaning up one connection may take before it is closed instead.
@@ -71,7 +72,7 @@ enum Disposal {
 
 impl Drop for PooledConnection {
     fn drop(&mut self) {
-        let Some(mut object) = self.0.take() else { return };
+        let Some(mut object) = self.0.take().and_then(bring_home) else { return };
         object.came_back();
         match disposal(&object) {
             Disposal::Nothing => put_back(object),
@@ -96,8 +97,16 @@ fn disposal(connection: &Connection) -> Disposal {
 
 fn put_back(mut object: Object<Manager>) {
     object.returned = Instant::now();
+    // What is sent next on it is not its last holder's.
+    object.origin = Origin::default();
     match object.entry.come_back() {
-        Column::Idle => drop(object),
+        Column::Idle => {
+            let reconnecting = object.entry.if_reconnecting();
+            drop(object);
+            if let Some(ledger) = reconnecting {
+                ledger.tell_of_idle();
+            }
+        }
         _ => {
             let closed = Object::pool(&object).is_none_or(|pool| pool.is_closed());
             object.condemn(if closed { CloseReason::Shutdown } else { CloseReason::Overflow });

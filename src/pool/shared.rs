@@ -2,6 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
+    panic::Location,
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
     task::Poll,
@@ -13,20 +14,25 @@ use futures_util::future::{join, join_all, try_join_all};
 use sea_orm::{DatabaseConnection, DbBackend};
 use tokio::{
     sync::{OnceCell, Semaphore},
-    time::{sleep_until, timeout, timeout_at},
+    time::{timeout, timeout_at},
 };
 
 use super::{
     Holder, PoolCounters, PoolStatus, ShutdownReport,
     ledger::Ledger,
+    maintenance::maintain,
     manager::{Manager, OpenFailure},
-    reaper::reap,
+    meter::Meter,
     release::PooledConnection,
+    reserve::Reserve,
+    spares::Spares,
+    watch::watch,
 };
 use crate::{
     backend::{self, Capabilities, Driver, RawConnection, TransactionOptions},
     config::{DatabaseConfig, PoolOrder},
     error::{Error, PoolTimeout, Result},
+    hooks::{Hooks, Watchers},
 };
 
 /// Hands out connections, and takes them back when their guard is dropped.
@@ -34,6 +40,8 @@ use crate::{
 pub(crate) struct Pool {
     queue: managed::Pool<Manager>,
     shared: Arc<Shared>,
+    /// Where every connection comes from, if not from the queue.
+    reserve: Option<Arc<Reserve>>,
 }
 
 /// Whether opening a connection is tried again.
@@ -55,12 +63,15 @@ impl Pool {
         let settings = config.pool_config();
         settings.validate()?;
         let driver = backend::open(config.url())?;
-        let ledger = Ledger::new(settings.pool_size as usize, settings.max_overflow as usize);
+        let hooks = config.build_hooks(backend::sql_dialect(driver.backend()))?;
+        let meter = Meter::new(&hooks);
+        let ledger = Ledger::new(settings.pool_size as usize, settings.max_overflow as usize, meter);
         let manager = Manager {
             driver: driver.clone(),
             ledger,
             config: settings.clone(),
-            hooks: config.build_hooks(),
+            hooks,
+            spares: Spares::default(),
             target: config.redacted_url(),
             last_connect_error: Mutex::default(),
             killing: Semaphore::new(1),
@@ -73,8 +84,13 @@ impl Pool {
             })
             .build()
             .map_err(|error| Error::unsupported(error.to_string()))?;
-        let pool = Self { queue, shared: Arc::new(Shared { anchor: Mutex::new(None), sea_orm: OnceCell::new() }) };
-        tokio::spawn(reap(pool.queue.weak(), pool.manager().ledger.clone(), settings.clone()));
+        let shared = Arc::new(Shared { anchor: Mutex::new(None), sea_orm: OnceCell::new() });
+        let pool = Self { queue, shared, reserve: None };
+        tokio::spawn(maintain(pool.queue.weak(), pool.manager().ledger.clone(), settings.clone()));
+        let Watchers { alerts, history, .. } = pool.hooks().watchers();
+        if alerts.is_enabled() || history.is_enabled() || pool.manager().ledger.stats.meter.is_enabled() {
+            tokio::spawn(watch(pool.queue.weak()));
+        }
         pool.anchor().await?;
         // At the start a server that is not there is a mistake rather than a restart.
         let first = pool.acquire_with(Retries::None).await?;
@@ -104,7 +120,30 @@ impl Pool {
     ///
     /// Dropping the future gives up the place in the queue; nothing else is lost.
     pub(crate) async fn acquire(&self) -> Result<PooledConnection> {
-        self.acquire_with(Retries::UntilDeadline).await
+        match &self.reserve {
+            None => self.acquire_with(Retries::UntilDeadline).await,
+            Some(reserve) => Box::pin(reserve.lend()).await,
+        }
+    }
+
+    /// A pool of one connection of this one, in a transaction that is never committed.
+    pub(crate) async fn reserved(&self, location: &'static Location<'static>) -> Result<Self> {
+        if self.reserve.is_some() {
+            return Err(Error::unsupported("a sandbox in a sandbox; use a transaction in it"));
+        }
+        Ok(Self { reserve: Some(Reserve::open(self, location).await?), ..self.clone() })
+    }
+
+    pub(crate) fn is_reserved(&self) -> bool {
+        self.reserve.is_some()
+    }
+
+    /// Rolls back what was done on a reserved connection.
+    pub(crate) async fn end_reserve(&self) -> Result<()> {
+        match &self.reserve {
+            None => Ok(()),
+            Some(reserve) => reserve.end().await,
+        }
     }
 
     async fn acquire_with(&self, retries: Retries) -> Result<PooledConnection> {
@@ -157,16 +196,23 @@ impl Pool {
 
     /// Tries to open a connection again and again, at growing intervals, until the deadline.
     async fn acquire_again(&self, started: Instant, deadline: Instant, mut last: Error) -> Result<PooledConnection> {
-        let _pending = self.manager().ledger.pending();
-        let mut pause = Duration::from_millis(20);
+        const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+        const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+        let ledger = &self.manager().ledger;
+        let _pending = ledger.pending();
+        let _reconnecting = ledger.reconnecting();
+        let mut pause = SHORTEST_PAUSE;
         loop {
-            let jitter = u64::from(started.elapsed().subsec_nanos() % 1_000);
-            let next = Instant::now() + pause + pause.mul_f64(jitter as f64 / 2_000.0);
-            if next >= deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left < SHORTEST_PAUSE {
+                ledger.stats.timed_out();
                 return Err(last);
             }
-            sleep_until(next.into()).await;
-            pause = (pause * 2).min(Duration::from_millis(500));
+            let jitter = f64::from(started.elapsed().subsec_nanos() % 1_000) / 2_000.0;
+            // One that comes back meanwhile is as good as a new one.
+            if timeout(pause.mul_f64(1.0 + jitter).min(left / 2), ledger.idle()).await.is_err() {
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
             match timeout_at(deadline.into(), self.queue.get()).await {
                 Err(_) => return Err(self.timed_out(started.elapsed())),
                 Ok(Ok(object)) => return Ok(PooledConnection::new(object)),
@@ -191,6 +237,8 @@ impl Pool {
         let status = self.status();
         let manager = self.manager();
         manager.ledger.stats.timed_out();
+        manager.hooks.watchers().alerts.timed_out(waited);
+        manager.hooks.watchers().history.timed_out(waited);
         Error::PoolTimeout(Box::new(PoolTimeout {
             waited,
             size: status.size,
@@ -224,6 +272,10 @@ impl Pool {
         self.driver().health_sql()
     }
 
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.manager().hooks
+    }
+
     pub(crate) fn target(&self) -> &str {
         &self.manager().target
     }
@@ -246,13 +298,14 @@ impl Pool {
     pub(crate) async fn close(&self) {
         self.manager().ledger.close();
         // Taken out first: what the queue itself drops is cut off without a goodbye.
-        let idle = self.queue.retain(|_, _| false).removed;
+        let mut idle = self.queue.retain(|_, _| false).removed;
+        idle.extend(self.manager().spares.retain(|_| false));
         self.queue.close();
         // Who waits for the end of a suspension is refused like everybody else.
         self.resume();
         let ours = async {
             join_all(idle.into_iter().map(|mut connection| async move { connection.close().await })).await;
-            self.manager().ledger.emptied().await;
+            self.drained().await;
         };
         // At the same time: one that is held here must not keep the other open.
         let seaorms = async {
@@ -265,6 +318,15 @@ impl Pool {
         let anchor = self.shared.anchor.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(anchor) = anchor {
             let _ = anchor.close().await;
+        }
+    }
+
+    /// Waits until nothing is open any more, and says now and then what is.
+    async fn drained(&self) {
+        const OFTEN: Duration = Duration::from_secs(2);
+        while timeout(OFTEN, self.manager().ledger.emptied()).await.is_err() {
+            let holders: Vec<String> = self.holders().iter().map(ToString::to_string).collect();
+            tracing::info!(target: "sea_dao::pool", status = %self.status(), ?holders, "closing: waiting for connections");
         }
     }
 
@@ -281,6 +343,7 @@ impl Pool {
     pub(crate) fn reset(&self) {
         self.manager().ledger.close();
         self.queue.close();
+        drop(self.manager().spares.retain(|_| false));
         self.resume();
         drop(self.shared.anchor.lock().unwrap_or_else(PoisonError::into_inner).take());
     }

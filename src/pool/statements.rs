@@ -3,16 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt};
-use sea_orm::{DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values};
-
+use sea_orm::{AccessMode, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values};
 use tokio::time::{error::Elapsed, timeout};
 
 use super::connection::{Connection, Wire};
 use crate::{
-    backend::{Effect, Failure, RawConnection, SqlNature, check_script, check_statement, database_error},
+    backend::{
+        Effect, Failure, PlainSql, RawConnection, SqlNature, TransactionOptions, check_script, check_statement,
+        check_values, database_error,
+    },
     config::ResetOnReturn,
     error::{Error, ErrorClass, Result},
-    hooks::{Observation, StatementKind},
+    hooks::{Observation, StatementKind, TransactionSpan},
 };
 
 /// The rows of a streamed statement.
@@ -22,26 +24,45 @@ impl Connection {
     /// # Cancel safety
     ///
     /// Dropped before its end, this and the methods below leave the connection unusable, and the pool closes it.
-    pub(crate) async fn query_all(&mut self, statement: Statement) -> Result<Vec<QueryResult>> {
+    ///
+    /// The rows come with the observation of their statement, which ends when they have been decoded.
+    pub(crate) async fn query_all(&mut self, statement: Statement) -> Result<(Vec<QueryResult>, Observation)> {
         let (sql, values) = self.admit(statement)?;
+        self.guard().await?;
         let flight = self.depart(StatementKind::Query, &sql, values.as_ref());
         let limit = self.statement_timeout;
         let result = bounded(limit, self.raw()?.query_all(sql, values)).await;
-        let result = self.arrive(flight, result, true, |rows| rows.len() as u64);
+        let result = self.land(flight, result, true, |rows| rows.len() as u64);
         self.clear_up(result).await
     }
 
-    pub(crate) async fn query_one(&mut self, statement: Statement) -> Result<Option<QueryResult>> {
+    pub(crate) async fn query_one(&mut self, statement: Statement) -> Result<(Option<QueryResult>, Observation)> {
         let (sql, values) = self.admit(statement)?;
+        self.read_one(sql, values).await
+    }
+
+    /// As [`query_one`](Self::query_one).
+    pub(crate) async fn query_one_plain(
+        &mut self,
+        sql: PlainSql,
+        values: Values,
+    ) -> Result<(Option<QueryResult>, Observation)> {
+        check_values(&values, self.backend)?;
+        self.read_one(sql.into_text(), Some(values)).await
+    }
+
+    async fn read_one(&mut self, sql: Arc<str>, values: Option<Values>) -> Result<(Option<QueryResult>, Observation)> {
+        self.guard().await?;
         let flight = self.depart(StatementKind::Query, &sql, values.as_ref());
         let limit = self.statement_timeout;
         let result = bounded(limit, self.raw()?.query_one(sql, values)).await;
-        let result = self.arrive(flight, result, true, |row| row.is_some().into());
+        let result = self.land(flight, result, true, |row| row.is_some().into());
         self.clear_up(result).await
     }
 
     pub(crate) async fn execute(&mut self, statement: Statement) -> Result<ExecResult> {
         let (sql, values) = self.admit(statement)?;
+        self.guard().await?;
         let flight = self.depart(StatementKind::Execute, &sql, values.as_ref());
         let limit = self.statement_timeout;
         let result = bounded(limit, self.raw()?.execute(sql, values)).await;
@@ -51,6 +72,7 @@ impl Connection {
 
     pub(crate) async fn execute_unprepared(&mut self, sql: &str) -> Result<ExecResult> {
         self.note_nature(check_script(sql, self.backend)?)?;
+        self.guard().await?;
         let result = self.send(StatementKind::Script, sql.into()).await;
         self.clear_up(result).await
     }
@@ -67,7 +89,11 @@ impl Connection {
                 Ok(admitted) => admitted,
                 Err(error) => { yield Err(error); return; }
             };
-            let flight = self.depart(StatementKind::Stream, &sql, values.as_ref());
+            if let Err(error) = self.guard().await {
+                yield Err(error);
+                return;
+            }
+            let mut flight = self.depart(StatementKind::Stream, &sql, values.as_ref());
             let Self { raw, state, statement_timeout, .. } = &mut *self;
             let Some(raw) = raw else { yield Err(closed()); return; };
             let mut rows = raw.stream(sql, values);
@@ -81,7 +107,9 @@ impl Connection {
                     Ok(Some(Ok(row))) => {
                         count += 1;
                         state.wire = Wire::Undrained;
+                        flight.pause();
                         yield Ok(row);
+                        flight.resume();
                     }
                     Ok(Some(Err(error))) => { end = Ok(Err(error)); break; }
                     Err(elapsed) => { end = Err(elapsed); break; }
@@ -95,11 +123,16 @@ impl Connection {
         })
     }
 
+    pub(super) async fn clear_up<T>(&mut self, result: Result<T>) -> Result<T> {
+        let result = self.look_for_transaction(result).await;
+        if self.reserved.is_none() { result } else { self.unguard(result).await }
+    }
+
     /// Finds out whether the statement has ended the transaction, where neither its text nor its answer tells.
-    async fn clear_up<T>(&mut self, result: Result<T>) -> Result<T> {
+    async fn look_for_transaction<T>(&mut self, result: Result<T>) -> Result<T> {
         let opaque = std::mem::take(&mut self.state.opaque);
         let unclear = self.state.effect == Effect::Unclear || opaque && result.is_ok();
-        if !unclear || !self.state.in_transaction || !self.is_usable() {
+        if !unclear || !self.has_transaction() || !self.is_usable() {
             return result;
         }
         let flight = self.depart(StatementKind::Ping, &"".into(), None);
@@ -109,18 +142,34 @@ impl Connection {
             return result;
         }
         self.state.effect = Effect::EndsTransaction;
+        self.state.broken |= self.reserved.is_some();
         // An error of its own stays; a success is none, when what came before was committed or undone by it.
         result.and(Err(Error::TransactionControl { keyword: "what this statement ran".to_owned() }))
     }
 
     /// Begins a transaction with `sql`.
-    pub(crate) async fn begin(&mut self, sql: Arc<str>, transaction: u64, read_only: bool) -> Result<()> {
+    pub(crate) async fn begin(&mut self, sql: Arc<str>, transaction: u64, options: &TransactionOptions) -> Result<()> {
+        let read_only = options.access == Some(AccessMode::ReadOnly);
         self.state.read_only = read_only;
         self.origin.transaction = Some(transaction);
+        if options.statement_timeout.is_some() {
+            self.statement_timeout = options.statement_timeout;
+        }
+        self.transaction_span = TransactionSpan::begin(self.origin.session, transaction);
         // Until it is known to have failed, the transaction may be open.
         self.state.in_transaction = true;
-        let result = self.send(StatementKind::Begin, sql).await;
-        if result.is_err() && self.is_usable() {
+        let (sql, read_only) = match self.begin_instead() {
+            None => (sql, read_only),
+            Some(savepoint) => (savepoint, false),
+        };
+        let flight = self.depart(StatementKind::Begin, &sql, None);
+        let limit = self.statement_timeout;
+        let result = bounded(limit, self.raw()?.begin(sql, read_only)).await;
+        let result = self.arrive(flight, result, false, ExecResult::rows_affected);
+        if let Err(error) = &result
+            && self.is_usable()
+        {
+            self.transaction_span.end("begin", error.class());
             self.transaction_ended();
         }
         result.map(drop)
@@ -128,19 +177,29 @@ impl Connection {
 
     /// Commits. After an error the transaction may still be open.
     pub(crate) async fn commit(&mut self) -> Result<()> {
-        self.send(StatementKind::Commit, "COMMIT".into()).await?;
+        let result = self.end(StatementKind::Commit, self.commit_sql()).await;
+        self.transaction_span.end("commit", result.as_ref().err().and_then(Error::class));
+        result?;
         self.transaction_ended();
         Ok(())
     }
 
     pub(crate) async fn rollback(&mut self) -> Result<()> {
-        let result = self.send(StatementKind::Rollback, "ROLLBACK".into()).await;
+        let result = self.end(StatementKind::Rollback, self.rollback_sql()).await;
+        self.transaction_span.end("rollback", result.as_ref().err().and_then(Error::class));
         match result {
-            Ok(_) => self.transaction_ended(),
+            Ok(()) => self.transaction_ended(),
             // A transaction that cannot be ended must not reach anybody else.
             Err(_) => self.state.broken = true,
         }
-        result.map(drop)
+        result
+    }
+
+    async fn end(&mut self, kind: StatementKind, sql: Arc<str>) -> Result<()> {
+        let flight = self.depart(kind, &sql, None);
+        let limit = self.statement_timeout;
+        let result = bounded(limit, self.raw()?.end(sql)).await;
+        self.arrive(flight, result, false, ExecResult::rows_affected).map(drop)
     }
 
     /// Sends a savepoint statement.
@@ -187,10 +246,11 @@ impl Connection {
     fn transaction_ended(&mut self) {
         self.state.in_transaction = false;
         self.state.read_only = false;
+        self.statement_timeout = self.default_statement_timeout;
         self.origin.transaction = None;
     }
 
-    fn raw(&mut self) -> Result<&mut Box<dyn RawConnection>> {
+    pub(super) fn raw(&mut self) -> Result<&mut Box<dyn RawConnection>> {
         self.raw.as_mut().ok_or_else(closed)
     }
 
@@ -203,7 +263,14 @@ impl Connection {
     fn note_nature(&mut self, nature: SqlNature<'_>) -> Result<()> {
         match nature {
             SqlNature::Plain => {}
-            SqlNature::CommitsTransaction(keyword) if !self.state.in_transaction => {
+            SqlNature::Copies => {
+                return Err(Error::argument(
+                    "sql",
+                    "a COPY from or to the client",
+                    "Session::copy_in for COPY … FROM STDIN",
+                ));
+            }
+            SqlNature::CommitsTransaction(keyword) if !self.has_transaction() => {
                 // LOCK TABLES does both.
                 let locks = keyword.eq_ignore_ascii_case("LOCK");
                 self.state.session_changed |= locks && self.reset_on_return != ResetOnReturn::None;
@@ -220,7 +287,7 @@ impl Connection {
     }
 
     /// The state before the await is the one that a dropped future leaves behind.
-    fn depart(&mut self, kind: StatementKind, sql: &Arc<str>, values: Option<&Values>) -> Observation {
+    pub(super) fn depart(&mut self, kind: StatementKind, sql: &Arc<str>, values: Option<&Values>) -> Observation {
         self.state.wire = Wire::InFlight;
         self.state.effect = Effect::None;
         let observation = Observation::start(&self.hooks, kind, sql, values, self.origin);
@@ -228,13 +295,24 @@ impl Connection {
         observation
     }
 
-    fn arrive<T>(
+    pub(super) fn arrive<T>(
         &mut self,
         flight: Observation,
         result: Result<sqlx::Result<T>, Elapsed>,
         query: bool,
         rows: impl FnOnce(&T) -> u64,
     ) -> Result<T> {
+        self.land(flight, result, query, rows).map(|(value, _)| value)
+    }
+
+    /// As [`arrive`](Self::arrive), with the observation still open.
+    fn land<T>(
+        &mut self,
+        mut flight: Observation,
+        result: Result<sqlx::Result<T>, Elapsed>,
+        query: bool,
+        rows: impl FnOnce(&T) -> u64,
+    ) -> Result<(T, Observation)> {
         let Ok(result) = result else {
             // The answer may still come: the wire stays as it is, and the connection is closed.
             self.state.effect = Effect::EndsTransaction;
@@ -245,8 +323,12 @@ impl Connection {
         self.state.wire = Wire::Quiet;
         match result {
             Ok(value) => {
-                flight.succeeded(rows(&value));
-                Ok(value)
+                flight.arrived(rows(&value));
+                if self.state.opaque {
+                    // Another statement follows this one.
+                    drop(std::mem::take(&mut flight));
+                }
+                Ok((value, flight))
             }
             Err(error) => {
                 let Failure { class, mut effect, mut broken } = Failure::of(&error);
@@ -256,6 +338,8 @@ impl Connection {
                     effect = Effect::EndsTransaction;
                 }
                 self.state.effect = effect;
+                // What follows on it would be for good.
+                self.state.broken |= effect == Effect::EndsTransaction && self.reserved.is_some();
                 if broken {
                     self.state.broken = true;
                     self.entry.ledger().invalidate();

@@ -2,15 +2,14 @@
 
 use std::{
     fmt,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-use hdrhistogram::Histogram;
 use serde::Serialize;
+
+use super::meter::Meter;
+use crate::hooks::{Distribution, Durations};
 
 /// Why a connection was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -77,6 +76,8 @@ pub struct PoolCounters {
     pub timeouts: u64,
     /// Times that a failure made all open connections suspect.
     pub invalidations: u64,
+    /// Connections that were reported as out for longer than `leak_threshold`.
+    pub leaks: u64,
     /// How long callers waited for a connection.
     pub wait: Distribution,
     /// How long connections were out.
@@ -91,72 +92,23 @@ impl PoolCounters {
     }
 }
 
-/// Where the durations of something lie, to three digits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Distribution {
-    /// How many there were.
-    pub count: u64,
-    /// The mean.
-    pub mean: Duration,
-    /// Half were at most this long.
-    pub p50: Duration,
-    /// 95 of 100 were at most this long.
-    pub p95: Duration,
-    /// 99 of 100 were at most this long.
-    pub p99: Duration,
-    /// The longest.
-    pub max: Duration,
-}
-
-/// Durations in a histogram of microseconds.
-struct Durations(Mutex<Option<Histogram<u64>>>);
-
-impl Durations {
-    const LONGEST: u64 = 24 * 3600 * 1_000_000;
-
-    fn new() -> Self {
-        // The bounds are constants that the library accepts; without a histogram nothing is counted.
-        Self(Mutex::new(Histogram::new_with_bounds(1, Self::LONGEST, 3).ok()))
-    }
-
-    fn record(&self, duration: Duration) {
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        if let Some(histogram) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            histogram.saturating_record(micros);
-        }
-    }
-
-    fn distribution(&self) -> Distribution {
-        let histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(histogram) = histogram.as_ref().filter(|histogram| !histogram.is_empty()) else {
-            return Distribution::default();
-        };
-        let quantile = |quantile| Duration::from_micros(histogram.value_at_quantile(quantile));
-        Distribution {
-            count: histogram.len(),
-            mean: Duration::from_secs_f64(histogram.mean() / 1e6),
-            p50: quantile(0.50),
-            p95: quantile(0.95),
-            p99: quantile(0.99),
-            max: Duration::from_micros(histogram.max()),
-        }
-    }
-}
-
 /// The counters as they are counted.
 pub(super) struct Stats {
     opened: AtomicU64,
     closed: [AtomicU64; CloseReason::ALL.len()],
     timeouts: AtomicU64,
     invalidations: AtomicU64,
+    leaks: AtomicU64,
     wait: Durations,
     usage: Durations,
+    pub(super) meter: Meter,
 }
 
 impl Stats {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(meter: Meter) -> Self {
         Self {
+            leaks: AtomicU64::new(0),
+            meter,
             opened: AtomicU64::new(0),
             closed: Default::default(),
             timeouts: AtomicU64::new(0),
@@ -182,11 +134,17 @@ impl Stats {
         self.invalidations.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn leaked(&self, connections: u64) {
+        self.leaks.fetch_add(connections, Ordering::Relaxed);
+    }
+
     pub(super) fn waited(&self, wait: Duration) {
+        self.meter.waited(wait);
         self.wait.record(wait);
     }
 
     pub(super) fn used(&self, usage: Duration) {
+        self.meter.used(usage);
         self.usage.record(usage);
     }
 
@@ -201,6 +159,7 @@ impl Stats {
             checkouts: wait.count,
             timeouts: self.timeouts.load(Ordering::Relaxed),
             invalidations: self.invalidations.load(Ordering::Relaxed),
+            leaks: self.leaks.load(Ordering::Relaxed),
             wait,
             usage: self.usage.distribution(),
         }
