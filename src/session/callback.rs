@@ -1,14 +1,7 @@
 //! Transactions as callbacks: commit on `Ok`, roll back on everything else.
 
-use std::{fmt, panic::Location};
-
-use sea_orm::{AccessMode, IsolationLevel};
-
-use super::{FlushMode, Session, SessionProvider};
-use crate::{
-    backend::TransactionOptions,
-    error::{Error, Result},
-};
+use super::{Session, SessionProvider, TransactionBuilder};
+use crate::error::{Error, Result};
 
 /// An async closure whose future can be named, so that it can be required to be `Send`.
 ///
@@ -21,6 +14,25 @@ pub trait AsyncFunc<A, R>: AsyncFnOnce(A) -> R + FnOnce(A) -> <Self as AsyncFunc
 impl<A, R, F, Fut> AsyncFunc<A, R> for F
 where
     F: AsyncFnOnce(A) -> R + FnOnce(A) -> Fut,
+    Fut: Future<Output = R>,
+{
+    type Fut = Fut;
+}
+
+/// An async closure that can be called again, and whose future can be named: what [`AsyncFunc`] is for one that is called
+/// once.
+///
+/// Implemented for every async function, and for every async closure that only reads what it captures. One that is
+/// declared `async move` and owns something has to be given a reference to it instead; what is to be changed goes into an
+/// atomic or a mutex.
+pub trait RepeatableAsyncFunc<A, R>: AsyncFn(A) -> R + Fn(A) -> <Self as RepeatableAsyncFunc<A, R>>::Fut {
+    /// The closure's future.
+    type Fut: Future<Output = R>;
+}
+
+impl<A, R, F, Fut> RepeatableAsyncFunc<A, R> for F
+where
+    F: AsyncFn(A) -> R + Fn(A) -> Fut,
     Fut: Future<Output = R>,
 {
     type Fut = Fut;
@@ -76,108 +88,4 @@ where
     for<'t> F: AsyncFnOnce(&'t Session) -> Result<T, E> + AsyncFunc<&'t Session, Result<T, E>, Fut: Send> + Send,
 {
     TransactionBuilder::new(provider).run(callback)
-}
-
-/// How a transaction is run: isolation, access mode, flush mode.
-#[must_use = "a transaction does nothing until it is run"]
-pub struct TransactionBuilder<'p, P: ?Sized> {
-    provider: &'p P,
-    options: TransactionOptions,
-    flush_mode: Option<FlushMode>,
-    location: &'static Location<'static>,
-}
-
-impl<'p, P: SessionProvider + ?Sized> TransactionBuilder<'p, P> {
-    /// For a transaction on a session of `provider`.
-    #[track_caller]
-    pub fn new(provider: &'p P) -> Self {
-        let location = Location::caller();
-        Self { provider, options: TransactionOptions::default(), flush_mode: None, location }
-    }
-
-    /// The isolation level. SQLite's transactions are serializable, whatever is asked.
-    pub fn isolation(mut self, level: IsolationLevel) -> Self {
-        self.options.isolation = Some(level);
-        self
-    }
-
-    /// Whether the transaction may write. On SQLite a read-only transaction takes no write lock, but is not stopped from
-    /// writing.
-    pub fn access_mode(mut self, mode: AccessMode) -> Self {
-        self.options.access = Some(mode);
-        self
-    }
-
-    /// The same as [`access_mode`](Self::access_mode) with [`AccessMode::ReadOnly`].
-    pub fn read_only(self) -> Self {
-        self.access_mode(AccessMode::ReadOnly)
-    }
-
-    /// When pending writes go out. The session's own mode comes back when the transaction's handle is dropped.
-    pub fn flush_mode(mut self, mode: FlushMode) -> Self {
-        self.flush_mode = Some(mode);
-        self
-    }
-
-    /// Begins the transaction; the caller commits it or rolls it back.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Session::begin`]; [`Error::InvalidArgument`] for an isolation level or access mode in a nested
-    /// transaction.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves no transaction open.
-    pub async fn begin(self) -> Result<Session> {
-        let session = self.provider.session().located_at(self.location);
-        let mut tx = session.into_transaction(self.options).await?;
-        if let Some(mode) = self.flush_mode {
-            tx.flush_mode_until_dropped(mode);
-        }
-        Ok(tx)
-    }
-
-    /// Runs `callback` in the transaction; see [`execute_transaction`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`execute_transaction`]; [`Error::InvalidArgument`] for an isolation level or access mode in a nested
-    /// transaction.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future rolls back, unless COMMIT is under way.
-    #[expect(clippy::manual_async_fn, reason = "the future has to be Send in generic callers too")]
-    pub fn run<T, E, F>(self, callback: F) -> impl Future<Output = Result<T, E>> + Send
-    where
-        T: Send,
-        E: From<Error> + Send,
-        for<'t> F: AsyncFnOnce(&'t Session) -> Result<T, E> + AsyncFunc<&'t Session, Result<T, E>, Fut: Send> + Send,
-    {
-        async move {
-            let tx = self.begin().await?;
-            // A panic or a drop in here drops `tx`, which rolls back.
-            let result = callback(&tx).await;
-            match result {
-                Ok(value) => {
-                    tx.commit().await?;
-                    Ok(value)
-                }
-                Err(error) => {
-                    tx.rollback_or_report().await;
-                    Err(error)
-                }
-            }
-        }
-    }
-}
-
-impl<P: ?Sized> fmt::Debug for TransactionBuilder<'_, P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TransactionBuilder")
-            .field("options", &self.options)
-            .field("flush_mode", &self.flush_mode)
-            .finish_non_exhaustive()
-    }
 }

@@ -4,14 +4,18 @@ use std::{
     mem,
     panic::Location,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use sea_orm::DbErr;
 
-use super::{handle::FlushMode, unit::Queue};
+use super::{
+    after::{After, TransactionOutcome},
+    handle::FlushMode,
+    unit::{Fate, Fated, Known, Queue, Written},
+};
 use crate::{
     backend::Effect,
     error::{Error, Result},
@@ -41,11 +45,21 @@ pub(super) struct State {
     pub(super) roll_back_to: Option<usize>,
     /// The whole transaction is lost, whatever savepoints it had.
     pub(super) lost: Option<Abort>,
+    /// The failure of the transaction's last statement.
+    pub(super) failure: Option<Failed>,
+    /// How many statements the transaction has begun.
+    pub(super) statements: u64,
     pub(super) closed: bool,
     pub(super) release_after_statement: bool,
     pub(super) flush_mode: FlushMode,
     /// Writes that are pending outside of any transaction.
     pub(super) queue: Queue,
+    /// The rows that were read or written by the unit of work.
+    pub(super) known: Known,
+    /// A flush was dropped when it was not known whether it took effect; reported once.
+    pub(super) unknown: Option<Error>,
+    /// The flushes under way: of the session outside of any transaction, or of a transaction.
+    pub(super) flushing: Vec<Option<u64>>,
 }
 
 /// Where the session's connection is.
@@ -63,6 +77,32 @@ pub(super) struct Scope {
     pub(super) aborted: Option<Abort>,
     /// Writes that are pending in it.
     pub(super) queue: Queue,
+    /// What was flushed in it.
+    pub(super) written: Written,
+    /// It was begun by a flush, for itself.
+    pub(super) is_flush: bool,
+    pub(super) after: After,
+}
+
+impl Scope {
+    pub(super) fn new(id: u64, is_flush: bool) -> Self {
+        Self {
+            id,
+            aborted: None,
+            queue: Queue::default(),
+            written: Written::default(),
+            is_flush,
+            after: After::default(),
+        }
+    }
+}
+
+/// A failure that was the last thing to happen in a transaction.
+#[derive(Debug, Clone)]
+pub(super) struct Failed {
+    pub(super) error: Error,
+    /// No statement of the transaction was answered before.
+    pub(super) at_first_statement: bool,
 }
 
 /// Why a transaction cannot go on.
@@ -76,6 +116,11 @@ impl Abort {
     /// A statement of the transaction was dropped unfinished.
     pub(super) fn interrupted() -> Self {
         Self { reason: "a statement in it was dropped before its answer was read".to_owned(), source: None }
+    }
+
+    /// A callback that took part in the transaction failed.
+    pub(super) fn incomplete() -> Self {
+        Self { reason: "a part of it failed that had joined it".to_owned(), source: None }
     }
 
     pub(super) fn failed(error: &Error) -> Self {
@@ -109,13 +154,35 @@ impl State {
         }
     }
 
+    /// Checks that the session, and the transaction `scope` in it, has not ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SessionClosed`], [`Error::TransactionEnded`].
+    pub(super) fn check_open(&self, scope: Option<u64>) -> Result<()> {
+        match scope {
+            Some(id) if self.closed || !self.scopes.iter().any(|scope| scope.id == id) => Err(Error::TransactionEnded),
+            None if self.closed => Err(Error::SessionClosed),
+            _ => Ok(()),
+        }
+    }
+
     /// Why the innermost transaction cannot go on, if it cannot.
     pub(super) fn abort(&self) -> Option<&Abort> {
         self.lost.as_ref().or_else(|| self.scopes.last()?.aborted.as_ref())
     }
 
+    /// A statement begins: what failed before it was not the end.
+    pub(super) fn begin_statement(&mut self) {
+        self.failure = None;
+        self.statements = if self.scopes.is_empty() { 0 } else { self.statements + 1 };
+    }
+
     /// Notes what a failed statement did to the open transactions.
     pub(super) fn note(&mut self, effect: Effect, error: &Error) {
+        if !self.scopes.is_empty() {
+            self.failure = Some(Failed { error: error.clone(), at_first_statement: self.statements <= 1 });
+        }
         match (effect, self.scopes.last_mut()) {
             // What is unclear was cleared up when the statement failed.
             (Effect::None | Effect::Unclear, _) | (_, None) => {}
@@ -142,20 +209,61 @@ impl State {
         }
     }
 
-    /// Removes the transaction `id` and those inside it. The connection that the caller gets has to be dropped without
-    /// the lock.
-    pub(super) fn end_scope(&mut self, id: u64) -> Option<PooledConnection> {
-        let depth = self.scopes.iter().position(|scope| scope.id == id)?;
-        let unwritten: usize = self.scopes.drain(depth..).map(|scope| scope.queue.len()).sum();
+    /// Notes what was flushed in `scope`, as it is gone if that is rolled back.
+    pub(super) fn note_written(&mut self, scope: Option<u64>, writes: Vec<Weak<dyn Fated>>) {
+        let Some(id) = scope else { return };
+        let mut written = Written::default();
+        written.extend(writes);
+        match self.scopes.iter_mut().find(|scope| scope.id == id) {
+            Some(scope) => scope.written.absorb(written),
+            None => written.end(Fate::RolledBack),
+        }
+    }
+
+    /// How many transactions are around the transaction `id`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TransactionEnded`].
+    pub(super) fn depth(&self, id: u64) -> Result<usize> {
+        self.scopes.iter().position(|scope| scope.id == id).ok_or(Error::TransactionEnded)
+    }
+
+    /// Removes the transaction `id` and those inside it, of which this became.
+    pub(super) fn end_scope(&mut self, id: u64, outcome: TransactionOutcome) -> Ended {
+        let Ok(depth) = self.depth(id) else { return Ended::nothing() };
+        let undone = outcome != TransactionOutcome::Committed;
+        let mut unwritten = 0;
+        let mut after = After::default();
+        let mut written = Written::default();
+        let mut queues = Vec::new();
+        for scope in self.scopes.drain(depth..) {
+            if !scope.is_flush && (undone || depth == 0) {
+                self.known.clear();
+            }
+            unwritten += scope.queue.len();
+            queues.push(scope.queue);
+            written.absorb(scope.written);
+            after.absorb(scope.after, outcome == TransactionOutcome::RolledBack);
+        }
         warn_unwritten(unwritten);
-        if depth == 0 {
-            self.lost = None;
-            self.roll_back_to = None;
+        match outcome {
+            TransactionOutcome::Committed => {}
+            TransactionOutcome::RolledBack => mem::take(&mut written).end(Fate::RolledBack),
+            TransactionOutcome::Unknown => mem::take(&mut written).end(Fate::Unknown),
         }
-        match &self.slot {
-            Slot::Held(connection) if depth == 0 && connection.is_in_transaction() => self.take_held(),
+        if let Some(outer) = self.scopes.last_mut() {
+            outer.after.absorb(after, false);
+            outer.written.absorb(written);
+            return Ended { queues, ..Ended::nothing() };
+        }
+        self.lost = None;
+        self.roll_back_to = None;
+        let connection = match &self.slot {
+            Slot::Held(connection) if connection.is_in_transaction() => self.take_held(),
             _ => None,
-        }
+        };
+        Ended { connection, queues, after, outcome }
     }
 
     pub(super) fn take_held(&mut self) -> Option<PooledConnection> {
@@ -169,6 +277,28 @@ impl State {
     }
 }
 
+/// What is left of an outermost transaction that has ended. It has to be dealt with outside of the lock.
+#[must_use]
+pub(super) struct Ended {
+    connection: Option<PooledConnection>,
+    /// What was pending in it; the caller's closures go with it.
+    queues: Vec<Queue>,
+    pub(super) after: After,
+    outcome: TransactionOutcome,
+}
+
+impl Ended {
+    fn nothing() -> Self {
+        Self { connection: None, queues: Vec::new(), after: After::default(), outcome: TransactionOutcome::RolledBack }
+    }
+
+    /// Gives the connection back and lets the callbacks run without waiting for them.
+    pub(super) fn let_go(self) {
+        drop((self.connection, self.queues));
+        self.after.start(self.outcome);
+    }
+}
+
 impl Core {
     pub(super) fn new(pool: Pool, location: &'static Location<'static>) -> Arc<Self> {
         let state = State {
@@ -176,10 +306,16 @@ impl Core {
             scopes: Vec::new(),
             roll_back_to: None,
             lost: None,
+            failure: None,
+            statements: 0,
             closed: false,
-            release_after_statement: false,
+            // There it is for whoever comes next.
+            release_after_statement: pool.is_reserved(),
             flush_mode: FlushMode::default(),
             queue: Queue::default(),
+            known: Known::default(),
+            unknown: None,
+            flushing: Vec::new(),
         };
         Arc::new(Self { pool, id: next_id(), location, state: Mutex::new(state) })
     }
@@ -195,31 +331,36 @@ impl Core {
 
     /// Ends the session: its connection goes back, now or when the statement that has it is done.
     pub(super) fn close(&self) {
-        let connection = {
+        let (ended, queue, connection) = {
             let mut state = self.lock();
             state.closed = true;
-            let pending = mem::take(&mut state.queue).len();
-            let nested: usize = mem::take(&mut state.scopes).iter().map(|scope| scope.queue.len()).sum();
-            warn_unwritten(pending + nested);
-            state.take_held()
+            let queue = mem::take(&mut state.queue);
+            warn_unwritten(queue.len());
+            if let Some(unknown) = state.unknown.take() {
+                tracing::warn!(target: "sea_dao::session", error = %unknown, "a session has ended with a flush of unknown outcome");
+            }
+            let outermost = state.scopes.first().map(|scope| scope.id);
+            let ended = outermost.map(|id| state.end_scope(id, TransactionOutcome::RolledBack));
+            (ended, queue, state.take_held())
         };
-        drop(connection);
+        drop((connection, queue));
+        if let Some(ended) = ended {
+            ended.let_go();
+        }
+        self.pool.hooks().session_ended(self.id);
     }
 
     /// Gives up the transaction `id` without awaiting anything: it is rolled back before anything else happens on its
     /// connection.
     pub(super) fn abandon(&self, id: u64) {
-        let connection = {
+        let ended = {
             let mut state = self.lock();
-            let depth = state.scopes.iter().position(|scope| scope.id == id);
-            if let Some(depth) = depth
-                && depth > 0
-            {
+            if let Ok(depth @ 1..) = state.depth(id) {
                 state.roll_back_to = Some(state.roll_back_to.map_or(depth, |earlier| earlier.min(depth)));
             }
-            state.end_scope(id)
+            state.end_scope(id, TransactionOutcome::RolledBack)
         };
-        drop(connection);
+        ended.let_go();
     }
 }
 

@@ -8,11 +8,12 @@ use sea_orm::{
     Statement, StreamTrait, TransactionError, TransactionTrait,
 };
 
-use super::{AsyncFunc, RowStream, Session, SessionProvider, TransactionBuilder, execute_transaction};
+use super::{AsyncFunc, RowStream, Session, SessionProvider, TransactionBuilder, caller::caller, execute_transaction};
 use crate::{
     backend::Capabilities,
     config::DatabaseConfig,
     error::{Error, Result},
+    hooks::{Alert, History, NPlusOneDetector, StatementStatistics},
     pool::{Holder, Pool, PoolCounters, PoolStatus, ShutdownReport},
 };
 
@@ -54,6 +55,15 @@ impl Database {
         self.pool.health_sql()
     }
 
+    /// The same database on one connection, in a transaction that is never committed.
+    pub(super) async fn reserved(&self, location: &'static Location<'static>) -> Result<Self> {
+        Ok(Self { pool: self.pool.reserved(location).await? })
+    }
+
+    pub(super) async fn end_reserve(&self) -> Result<()> {
+        self.pool.end_reserve().await
+    }
+
     async fn connect_with(config: &DatabaseConfig) -> Result<Self> {
         Ok(Self { pool: Pool::connect(config).await? })
     }
@@ -62,7 +72,12 @@ impl Database {
     #[must_use]
     #[track_caller]
     pub fn session(&self) -> Session {
-        Session::new(self.pool.clone(), Location::caller())
+        Session::new(self.pool.clone(), caller())
+    }
+
+    /// A session for calls through traits, which do not tell the caller's line.
+    fn unlocated(&self) -> Session {
+        self.session().unlocated()
     }
 
     /// Begins a transaction on a session of its own.
@@ -187,6 +202,37 @@ impl Database {
         self.pool.holders()
     }
 
+    /// Figures of the statements sent, by fingerprint; empty unless
+    /// [switched on](DatabaseConfig::statement_statistics).
+    #[must_use]
+    pub fn statements(&self) -> &StatementStatistics {
+        &self.pool.hooks().watchers().statements
+    }
+
+    /// Queries that sessions repeated where one might do; none unless [looked for](DatabaseConfig::n_plus_one).
+    #[must_use]
+    pub fn repeated_queries(&self) -> &NPlusOneDetector {
+        &self.pool.hooks().watchers().repeated_queries
+    }
+
+    /// The [alerts](DatabaseConfig::alerts) that are firing.
+    #[must_use]
+    pub fn alerts(&self) -> Vec<Alert> {
+        self.pool.hooks().watchers().alerts.firing()
+    }
+
+    /// How many rules are watched.
+    #[cfg(feature = "page")]
+    pub(crate) fn alert_rules(&self) -> usize {
+        self.pool.hooks().watchers().alerts.rules()
+    }
+
+    /// What happened lately; empty unless [switched on](DatabaseConfig::history).
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.pool.hooks().watchers().history
+    }
+
     /// Opens connections until so many are open, at most `pool_size`, and gives their number.
     ///
     /// # Errors
@@ -203,7 +249,7 @@ impl Database {
 
 impl SessionProvider for Database {
     fn session(&self) -> Session {
-        Database::session(self)
+        self.unlocated()
     }
 }
 
@@ -220,19 +266,19 @@ impl ConnectionTrait for Database {
     }
 
     async fn execute_raw(&self, stmt: Statement) -> Result<ExecResult, DbErr> {
-        self.session().execute_raw(stmt).await
+        self.unlocated().execute_raw(stmt).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.session().execute_unprepared(sql).await
+        self.unlocated().execute_unprepared(sql).await
     }
 
     async fn query_one_raw(&self, stmt: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.session().query_one_raw(stmt).await
+        self.unlocated().query_one_raw(stmt).await
     }
 
     async fn query_all_raw(&self, stmt: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.session().query_all_raw(stmt).await
+        self.unlocated().query_all_raw(stmt).await
     }
 }
 
@@ -246,7 +292,7 @@ impl StreamTrait for Database {
     fn stream_raw<'a>(&'a self, stmt: Statement) -> BoxFuture<'a, Result<RowStream, DbErr>> {
         Box::pin(async move {
             // The stream keeps the connection when the session's handle goes.
-            self.session().stream_raw(stmt).await
+            self.unlocated().stream_raw(stmt).await
         })
     }
 }
@@ -270,7 +316,7 @@ impl TransactionTrait for Database {
     }
 
     async fn begin_with_options(&self, options: sea_orm::TransactionOptions) -> Result<Session, DbErr> {
-        let session = self.session();
+        let session = self.unlocated();
         let mut tx = TransactionTrait::begin_with_options(&session, options).await?;
         session.hand_over(&mut tx);
         Ok(tx)
@@ -282,7 +328,7 @@ impl TransactionTrait for Database {
         T: Send,
         E: fmt::Display + fmt::Debug + Send,
     {
-        TransactionTrait::transaction(&self.session(), callback).await
+        TransactionTrait::transaction(&self.unlocated(), callback).await
     }
 
     async fn transaction_with_config<F, T, E>(
@@ -296,6 +342,6 @@ impl TransactionTrait for Database {
         T: Send,
         E: fmt::Display + fmt::Debug + Send,
     {
-        self.session().transaction_with_config(callback, isolation_level, access_mode).await
+        self.unlocated().transaction_with_config(callback, isolation_level, access_mode).await
     }
 }

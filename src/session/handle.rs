@@ -1,20 +1,25 @@
 //! The handle of a session.
 
-use std::{fmt, panic::Location, sync::Arc};
+use std::{
+    fmt, mem,
+    panic::Location,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use sea_orm::DbBackend;
 
-use super::core::Core;
+use super::{caller::current, core::Core};
 use crate::{
     backend::Capabilities,
     error::{Error, Result},
+    hooks::Observation,
     pool::Pool,
 };
 
 /// When pending writes go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FlushMode {
-    /// Before each statement of the session, at [`Session::flush`], and at commit.
+    /// Before each statement of the session, be it a read or not, at [`Session::flush`], and at commit.
     #[default]
     Auto,
     /// Only at [`Session::flush`] and at commit.
@@ -58,8 +63,16 @@ pub struct Session {
     pub(super) ends_session: bool,
     /// Pending writes go out before this handle's statements.
     pub(super) autoflush: bool,
+    /// Its transactions are a flush's own.
+    pub(super) flushing: bool,
+    /// The [`Current`](super::Current) that it came from: its transactions become that one's.
+    pub(super) ambient: Option<u64>,
     /// The session's flush mode that comes back when the handle is dropped.
     flush_mode_before: Option<FlushMode>,
+    /// The line of the caller's that this handle's statements come from, when it is known.
+    pub(super) location: Option<&'static Location<'static>>,
+    /// The statement whose rows are being decoded, on a handle that is dropped when they are.
+    decoding: Option<Mutex<Observation>>,
 }
 
 impl Session {
@@ -70,7 +83,11 @@ impl Session {
             ends_scope: false,
             ends_session: true,
             autoflush: true,
+            flushing: false,
+            ambient: None,
             flush_mode_before: None,
+            location: Some(location),
+            decoding: None,
         }
     }
 
@@ -82,8 +99,25 @@ impl Session {
             ends_scope: false,
             ends_session: false,
             autoflush: self.autoflush,
+            flushing: false,
+            ambient: self.ambient,
             flush_mode_before: None,
+            location: self.location,
+            decoding: None,
         }
+    }
+
+    /// A new session on another connection.
+    pub(super) fn sibling(&self, location: &'static Location<'static>) -> Self {
+        let mut sibling = Self::new(self.core.pool.clone(), location);
+        sibling.ambient = self.ambient;
+        sibling
+    }
+
+    /// Lets the session's transactions be current for those who ask the `Current` with this key.
+    pub(super) fn of_current(mut self, key: u64) -> Self {
+        self.ambient = Some(key);
+        self
     }
 
     /// A shared handle before whose statements nothing is flushed.
@@ -154,20 +188,44 @@ impl Session {
         self.set_flush_mode(mode);
     }
 
-    /// Says where the session was made, unless it is shared already.
+    /// Says which line the statements of this handle come from, and where the session was made, unless it is shared
+    /// already.
     pub(crate) fn located_at(mut self, location: &'static Location<'static>) -> Self {
         if let Some(core) = Arc::get_mut(&mut self.core) {
             core.location = location;
         }
+        self.location = Some(location);
         self
     }
 
-    /// Gives the connection back after the next statement, unless the session is shared.
+    /// Says that the line where the session was made is not the caller's; it may be known otherwise.
+    pub(super) fn unlocated(mut self) -> Self {
+        self.location = current();
+        self
+    }
+
+    /// Gives the connection back after the next statement, unless the session is shared. The handle is to be dropped as
+    /// soon as the statement's rows are decoded: that is how long decoding took.
     pub(crate) fn for_one_statement(mut self) -> Self {
         if let Some(core) = Arc::get_mut(&mut self.core) {
             core.release_after_statement();
         }
+        self.decoding = Some(Mutex::default());
         self
+    }
+
+    /// The rows of a statement have arrived.
+    pub(super) fn arrived(&self, statement: Observation) {
+        if let Some(decoding) = &self.decoding {
+            // What stood there before is over and tells the hooks, without the lock.
+            let earlier = mem::replace(&mut *decoding.lock().unwrap_or_else(PoisonError::into_inner), statement);
+            drop(earlier);
+        }
+    }
+
+    /// Whether the session goes on when this handle is dropped.
+    pub(crate) fn is_shared(&self) -> bool {
+        !self.ends_session
     }
 
     pub(super) fn owned_scope(&self) -> Result<u64> {
@@ -181,6 +239,9 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        if let Some(decoding) = self.decoding.take() {
+            decoding.into_inner().unwrap_or_else(PoisonError::into_inner).decoded();
+        }
         if self.ends_scope
             && let Some(id) = self.scope
         {

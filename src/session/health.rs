@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Database;
 use crate::{
+    backend::server_sessions,
     error::{Error, Result},
     pool::PoolStatus,
 };
@@ -25,6 +26,19 @@ pub struct Health {
     pub read_only: bool,
     /// What the pool held at that moment.
     pub pool: PoolStatus,
+}
+
+/// Sessions as the server counts them, whichever program opened them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ServerSessions {
+    /// Those of the pool's user on its database. More than the pools of all programs hold together are leaked by one of
+    /// them, or left behind by a cut network.
+    pub open: u64,
+    /// Those among them that wait inside of a transaction; `None` where the server does not tell (MySQL, MariaDB).
+    pub idle_in_transaction: Option<u64>,
+    /// The most that the server takes, of all users.
+    pub limit: u64,
 }
 
 impl Database {
@@ -51,5 +65,38 @@ impl Database {
         let server_version = row.try_get_by_index::<String>(0)?;
         let read_only = row.try_get_by_index::<i64>(1)? != 0;
         Ok(Health { latency, wait, server_version, read_only, pool })
+    }
+
+    /// Asks the server how many sessions it has for the pool's user on the pool's database.
+    ///
+    /// ```no_run
+    /// # use sea_dao::{Database, Result};
+    /// # async fn example(db: Database) -> Result<()> {
+    /// let server = db.server_sessions().await?;
+    /// println!("{} of {}, {} of them are this pool's", server.open, server.limit, db.status().size);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] on SQLite, which has no sessions; else as [`health`](Self::health).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn server_sessions(&self) -> Result<ServerSessions> {
+        let Some(sql) = server_sessions(self.backend()) else {
+            return Err(Error::unsupported("sessions on the server of this database"));
+        };
+        let statement = sea_orm::Statement::from_string(self.backend(), sql);
+        let row = self.session().query_one_raw(statement).await?;
+        let row = row.ok_or_else(|| Error::unsupported("a server that does not count its sessions"))?;
+        let count = |column| row.try_get_by_index::<Option<i64>>(column).map(|count| count.map(i64::unsigned_abs));
+        Ok(ServerSessions {
+            open: count(0)?.unwrap_or_default(),
+            idle_in_transaction: count(1)?,
+            limit: count(2)?.unwrap_or_default(),
+        })
     }
 }

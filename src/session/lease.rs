@@ -2,9 +2,11 @@
 
 use std::{mem, sync::Arc, time::Instant};
 
-use super::core::{Abort, Core, Slot};
+use super::{
+    Session,
+    core::{Abort, Core, Slot},
+};
 use crate::{
-    backend::Effect,
     error::{Error, Result},
     hooks::StatementKind,
     pool::PooledConnection,
@@ -37,19 +39,18 @@ impl Lease {
     /// # Cancel safety
     ///
     /// Nothing is lost by dropping the future while it waits for a connection.
-    pub(super) async fn take(
-        core: &Arc<Core>,
-        scope: Option<u64>,
-        activity: &'static str,
-        purpose: Purpose,
-    ) -> Result<Self> {
+    pub(super) async fn take(session: &Session, activity: &'static str, purpose: Purpose) -> Result<Self> {
+        let core = &session.core;
         let held = {
             let mut state = core.lock();
-            state.check_turn(scope)?;
+            state.check_turn(session.scope)?;
             if purpose == Purpose::Statement
                 && let Some(abort) = state.abort()
             {
                 return Err(abort.to_error());
+            }
+            if purpose == Purpose::Statement && !matches!(state.slot, Slot::Busy(_)) {
+                state.begin_statement();
             }
             match mem::replace(&mut state.slot, Slot::Busy(activity)) {
                 Slot::Busy(activity) => {
@@ -76,6 +77,7 @@ impl Lease {
             connection.borrowed_by(core.id, core.location, started.elapsed());
             lease.connection = Some(connection);
         }
+        lease.connection()?.called_from(session.location);
         if purpose == Purpose::Statement {
             lease.tidy().await?;
         }
@@ -117,10 +119,7 @@ impl Lease {
     /// Notes what a failure did to the open transactions.
     pub(super) fn check<T>(&mut self, result: Result<T>) -> Result<T> {
         if let (Err(error), Some(connection)) = (&result, &self.connection) {
-            let effect = connection.last_effect();
-            if effect != Effect::None {
-                self.core.lock().note(effect, error);
-            }
+            self.core.lock().note(connection.last_effect(), error);
         }
         result
     }

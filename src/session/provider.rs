@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Session;
+use super::{Session, caller::current};
 
 /// Gives sessions to whoever runs statements: a [`Database`](super::Database) gives new ones, a [`Session`] gives
 /// itself. A DAO written against this trait runs on the pool, on a request's session, or inside a transaction.
@@ -21,7 +21,11 @@ pub trait SessionProvider: Send + Sync {
 impl SessionProvider for Session {
     /// Another handle of this session and its transaction: no second connection is opened.
     fn session(&self) -> Session {
-        self.share()
+        let session = self.share();
+        match current() {
+            Some(line) => session.located_at(line),
+            None => session,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use futures_util::{Stream, StreamExt, future::BoxFuture};
 use sea_orm::{
     AccessMode, ConnectionTrait, DbBackend, DbErr, ExecResult, IsolationLevel, QueryResult, Statement, StreamTrait,
-    TransactionError, TransactionSession, TransactionTrait,
+    TransactionError, TransactionSession, TransactionTrait, Values,
 };
 
 use super::{
@@ -17,15 +17,18 @@ use super::{
     handle::FlushMode,
     lease::{Lease, Purpose},
 };
-use crate::{backend::TransactionOptions, error::Result};
+use crate::{
+    backend::{PlainSql, TransactionOptions},
+    error::Result,
+};
 
 impl Session {
     /// Takes the session's connection for one statement, after the pending writes.
-    async fn lease(&self, activity: &'static str) -> Result<Lease> {
+    pub(super) async fn lease(&self, activity: &'static str) -> Result<Lease> {
         if self.must_flush() {
             Box::pin(self.flush()).await?;
         }
-        Lease::take(&self.core, self.scope, activity, Purpose::Statement).await
+        Lease::take(self, activity, Purpose::Statement).await
     }
 
     /// Takes the session's connection now and not at the first statement.
@@ -38,29 +41,51 @@ impl Session {
             return false;
         }
         let mut state = self.core.lock();
-        state.flush_mode == FlushMode::Auto && state.queue(self.scope).is_some_and(|queue| queue.len() > 0)
+        // A flush also reports what became of an earlier one.
+        state.unknown.is_some()
+            || state.flush_mode == FlushMode::Auto && state.queue(self.scope).is_some_and(|queue| queue.len() > 0)
+    }
+
+    /// Takes the session's connection for a statement of the caller's.
+    async fn lease_for(&self, activity: &'static str, sql: &str) -> Result<Lease> {
+        let lease = self.lease(activity).await?;
+        self.core.lock().known.before_statement(sql);
+        Ok(lease)
     }
 
     async fn run_query_all(&self, statement: Statement) -> Result<Vec<QueryResult>> {
-        let mut lease = self.lease("a query").await?;
+        let mut lease = self.lease_for("a query", &statement.sql).await?;
         let result = lease.connection()?.query_all(statement).await;
-        lease.check(result)
+        let (rows, observation) = lease.check(result)?;
+        self.arrived(observation);
+        Ok(rows)
     }
 
-    async fn run_query_one(&self, statement: Statement) -> Result<Option<QueryResult>> {
-        let mut lease = self.lease("a query").await?;
+    pub(crate) async fn query_one_built(&self, statement: Statement) -> Result<Option<QueryResult>> {
+        let mut lease = self.lease_for("a query", &statement.sql).await?;
         let result = lease.connection()?.query_one(statement).await;
-        lease.check(result)
+        let (rows, observation) = lease.check(result)?;
+        self.arrived(observation);
+        Ok(rows)
+    }
+
+    /// Runs SQL that a DAO runs often, and reads its first row.
+    pub(crate) async fn query_one_plain(&self, sql: PlainSql, values: Values) -> Result<Option<QueryResult>> {
+        let mut lease = self.lease_for("a query", sql.text()).await?;
+        let result = lease.connection()?.query_one_plain(sql, values).await;
+        let (row, observation) = lease.check(result)?;
+        self.arrived(observation);
+        Ok(row)
     }
 
     async fn run_execute(&self, statement: Statement) -> Result<ExecResult> {
-        let mut lease = self.lease("a statement").await?;
+        let mut lease = self.lease_for("a statement", &statement.sql).await?;
         let result = lease.connection()?.execute(statement).await;
         lease.check(result)
     }
 
     async fn run_script(&self, sql: &str) -> Result<ExecResult> {
-        let mut lease = self.lease("a script").await?;
+        let mut lease = self.lease_for("a script", sql).await?;
         let result = lease.connection()?.execute_unprepared(sql).await;
         lease.check(result)
     }
@@ -81,7 +106,7 @@ impl ConnectionTrait for Session {
     }
 
     async fn query_one_raw(&self, stmt: Statement) -> Result<Option<QueryResult>, DbErr> {
-        Ok(self.run_query_one(stmt).await?)
+        Ok(self.query_one_built(stmt).await?)
     }
 
     async fn query_all_raw(&self, stmt: Statement) -> Result<Vec<QueryResult>, DbErr> {
@@ -148,7 +173,7 @@ impl StreamTrait for Session {
     }
 
     fn stream_raw<'a>(&'a self, stmt: Statement) -> BoxFuture<'a, Result<RowStream, DbErr>> {
-        Box::pin(async move { Ok(RowStream::new(self.lease("a stream").await?, stmt)) })
+        Box::pin(async move { Ok(RowStream::new(self.lease_for("a stream", &stmt.sql).await?, stmt)) })
     }
 }
 
@@ -165,7 +190,8 @@ impl TransactionTrait for Session {
         isolation_level: Option<IsolationLevel>,
         access_mode: Option<AccessMode>,
     ) -> Result<Session, DbErr> {
-        let options = TransactionOptions { isolation: isolation_level, access: access_mode, sqlite_mode: None };
+        let options =
+            TransactionOptions { isolation: isolation_level, access: access_mode, ..TransactionOptions::default() };
         Ok(self.begin_with(options).await?)
     }
 
@@ -175,6 +201,7 @@ impl TransactionTrait for Session {
             isolation: isolation_level,
             access: access_mode,
             sqlite_mode: sqlite_transaction_mode,
+            statement_timeout: None,
         };
         Ok(self.begin_with(options).await?)
     }
@@ -199,7 +226,8 @@ impl TransactionTrait for Session {
         T: Send,
         E: fmt::Display + fmt::Debug + Send,
     {
-        let options = TransactionOptions { isolation: isolation_level, access: access_mode, sqlite_mode: None };
+        let options =
+            TransactionOptions { isolation: isolation_level, access: access_mode, ..TransactionOptions::default() };
         let tx = self.begin_with(options).await.map_err(|error| TransactionError::Connection(error.into()))?;
         match callback(&tx).await {
             Ok(value) => {

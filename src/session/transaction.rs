@@ -1,16 +1,18 @@
 //! Beginning and ending transactions and savepoints.
 
-use sea_orm::{AccessMode, DbErr, RuntimeErr};
+use std::mem;
+
+use sea_orm::{DbErr, RuntimeErr};
 
 use super::{
-    Session,
-    core::{Abort, Scope, next_id},
+    Session, TransactionOutcome,
+    after::After,
+    core::{Abort, Core, Scope, next_id},
     lease::{Lease, Purpose, savepoint, undo_savepoint},
-    unit::Queue,
 };
 use crate::{
     backend::TransactionOptions,
-    error::{Error, Result},
+    error::{Error, ErrorClass, Result},
     hooks::StatementKind,
 };
 
@@ -44,20 +46,27 @@ impl Session {
             // What is pending belongs to the outer transaction, not to the one that begins.
             Box::pin(self.flush()).await?;
         }
-        let mut lease = Lease::take(&self.core, self.scope, "a begin", Purpose::Statement).await?;
+        let mut lease = Lease::take(self, "a begin", Purpose::Statement).await?;
         let id = next_id();
         let depth = self.core.lock().scopes.len();
         let begun = if depth == 0 {
-            let sql = self.core.pool.begin_sql(&options)?;
             // Dropped here, the connection is closed: nobody gets it with the transaction open.
-            let read_only = options.access == Some(AccessMode::ReadOnly);
-            lease.connection()?.begin(sql, id, read_only).await
+            let sql = self.core.pool.begin_sql(&options)?;
+            lease.connection()?.begin(sql, id, &options).await
         } else {
             let sql = format!("SAVEPOINT {}", savepoint(depth));
             lease.connection()?.savepoint(StatementKind::Savepoint, sql).await
         };
         lease.check(begun)?;
-        self.core.lock().scopes.push(Scope { id, aborted: None, queue: Queue::default() });
+        {
+            let mut state = self.core.lock();
+            // The outer transaction, or the session, may have ended meanwhile; its connection is rolled back then.
+            state.check_turn(self.scope)?;
+            if depth == 0 && !self.flushing {
+                state.known.clear();
+            }
+            state.scopes.push(Scope::new(id, self.flushing));
+        }
         let mut tx = self.share();
         tx.scope = Some(id);
         tx.ends_scope = true;
@@ -92,6 +101,10 @@ impl Session {
     /// Dropping the future before COMMIT is sent rolls back. Dropped while COMMIT is under way, it is not known whether
     /// the transaction was committed.
     pub async fn commit(self) -> Result<()> {
+        self.commit_as(LivenessCheck::None).await
+    }
+
+    pub(super) async fn commit_as(self, check: LivenessCheck) -> Result<()> {
         let id = self.owned_scope()?;
         let abort = {
             let state = self.core.lock();
@@ -99,38 +112,73 @@ impl Session {
             state.abort().cloned()
         };
         if abort.is_none() {
-            Box::pin(self.flush()).await?;
+            Box::pin(self.flush_before_commit()).await?;
         }
-        let mut lease = Lease::take(&self.core, self.scope, "a commit", Purpose::End).await?;
+        let mut lease = Lease::take(&self, "a commit", Purpose::End).await?;
         let abort = self.core.lock().abort().cloned();
         if let Some(abort) = abort {
-            if let Err(error) = self.undo(&mut lease, id).await {
+            if let Err(error) = self.undo(lease, id).await {
                 tracing::warn!(target: "sea_dao::session", %error, "rollback failed; the connection is closed");
             }
             return Err(abort.to_error());
         }
         lease.tidy().await?;
-        let depth = self.core.lock().scopes.len() - 1;
-        let committed = if depth == 0 {
-            lease.connection()?.commit().await
-        } else {
-            let sql = format!("RELEASE SAVEPOINT {}", savepoint(depth));
-            lease.connection()?.savepoint(StatementKind::ReleaseSavepoint, sql).await
+        let depth = self.core.lock().depth(id)?;
+        if depth > 0 {
+            return self.release(lease, id, depth).await;
+        }
+        if check == LivenessCheck::Ping {
+            let alive = lease.connection()?.ping().await;
+            lease.check(alive)?;
+        }
+        self.commit_outermost(lease, id).await
+    }
+
+    /// Makes a nested transaction part of the outer one.
+    async fn release(self, mut lease: Lease, id: u64, depth: usize) -> Result<()> {
+        let sql = format!("RELEASE SAVEPOINT {}", savepoint(depth));
+        let released = lease.connection()?.savepoint(StatementKind::ReleaseSavepoint, sql).await;
+        let released = lease.check(released);
+        let ended = {
+            let mut state = self.core.lock();
+            let outcome = match &released {
+                Ok(()) => TransactionOutcome::Committed,
+                Err(error) => {
+                    // What should be gone would stay in the outer transaction.
+                    state.lose(Abort::failed(error));
+                    TransactionOutcome::RolledBack
+                }
+            };
+            state.end_scope(id, outcome)
         };
-        let committed = lease.check(committed);
-        // A transaction that could not be committed goes with its connection, which is rolled back or closed.
-        let released = self.core.lock().end_scope(id);
-        drop(released);
-        match committed {
-            Err(Error::Database { source, class: crate::error::ErrorClass::Disconnect }) if depth == 0 => {
-                Err(Error::CommitUnknown { source })
-            }
+        ended.let_go();
+        released
+    }
+
+    async fn commit_outermost(self, mut lease: Lease, id: u64) -> Result<()> {
+        let connection = lease.connection()?;
+        // Whoever stops waiting, or ends the session meanwhile: the callbacks are told what is known of this COMMIT.
+        let mut ending = Ending::of(&self.core, id);
+        let committed = connection.commit().await;
+        let committed = match lease.check(committed) {
+            Err(Error::Database { source, class: ErrorClass::Disconnect }) => Err(Error::CommitUnknown { source }),
             // Its connection is closed without an answer.
-            Err(error @ Error::StatementTimeout { .. }) if depth == 0 => {
+            Err(error @ Error::StatementTimeout { .. }) => {
                 Err(Error::CommitUnknown { source: DbErr::Conn(RuntimeErr::Internal(error.to_string())) })
             }
             committed => committed,
-        }
+        };
+        ending.outcome = match &committed {
+            Ok(()) => TransactionOutcome::Committed,
+            Err(Error::CommitUnknown { .. }) => TransactionOutcome::Unknown,
+            Err(_) => TransactionOutcome::RolledBack,
+        };
+        // A transaction that could not be committed goes with its connection, which is rolled back or closed.
+        let ended = self.core.lock().end_scope(id, ending.outcome);
+        ended.let_go();
+        drop((lease, self));
+        ending.run().await;
+        committed
     }
 
     /// Undoes everything since [`begin`](Self::begin).
@@ -146,21 +194,21 @@ impl Session {
     /// Dropping the future rolls back as well.
     pub async fn rollback(self) -> Result<()> {
         let id = self.owned_scope()?;
-        let mut lease = Lease::take(&self.core, self.scope, "a rollback", Purpose::End).await?;
-        self.undo(&mut lease, id).await
+        let lease = Lease::take(&self, "a rollback", Purpose::End).await?;
+        self.undo(lease, id).await
     }
 
     /// Rolls back after a failure that is more important than whatever happens here.
-    pub(super) async fn rollback_or_report(self) {
+    pub(crate) async fn rollback_or_report(self) {
         if let Err(error) = self.rollback().await {
             tracing::warn!(target: "sea_dao::session", %error, "rollback failed; the connection is closed");
         }
     }
 
-    async fn undo(&self, lease: &mut Lease, id: u64) -> Result<()> {
+    async fn undo(self, mut lease: Lease, id: u64) -> Result<()> {
         let (depth, lost) = {
             let state = self.core.lock();
-            (state.scopes.len() - 1, state.lost.is_some())
+            (state.depth(id)?, state.lost.is_some())
         };
         let undone = if !lease.has_connection() {
             // The database rolls back when the connection goes.
@@ -181,18 +229,55 @@ impl Session {
                 failed => failed,
             }
         };
-        let mut state = self.core.lock();
-        if let Err(error) = &undone
-            && depth > 0
-        {
-            state.lose(Abort::failed(error));
-        }
-        if state.roll_back_to.is_some_and(|pending| pending >= depth) {
-            state.roll_back_to = None;
-        }
-        let released = state.end_scope(id);
-        drop(state);
-        drop(released);
+        let mut ended = {
+            let mut state = self.core.lock();
+            if let Err(error) = &undone
+                && depth > 0
+            {
+                state.lose(Abort::failed(error));
+            }
+            if state.roll_back_to.is_some_and(|pending| pending >= depth) {
+                state.roll_back_to = None;
+            }
+            state.end_scope(id, TransactionOutcome::RolledBack)
+        };
+        let after = mem::take(&mut ended.after);
+        ended.let_go();
+        drop((lease, self));
+        after.run(TransactionOutcome::RolledBack).await;
         undone
+    }
+}
+
+/// Whether the connection is looked at before COMMIT is sent, so that one that was dead before is told from one that died
+/// during COMMIT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LivenessCheck {
+    None,
+    Ping,
+}
+
+/// The callbacks of a transaction whose COMMIT is under way.
+struct Ending {
+    after: After,
+    outcome: TransactionOutcome,
+}
+
+impl Ending {
+    fn of(core: &Core, id: u64) -> Self {
+        let mut state = core.lock();
+        let scope = state.scopes.iter_mut().find(|scope| scope.id == id);
+        let after = scope.map(|scope| mem::take(&mut scope.after)).unwrap_or_default();
+        Self { after, outcome: TransactionOutcome::Unknown }
+    }
+
+    async fn run(mut self) {
+        mem::take(&mut self.after).run(self.outcome).await;
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        mem::take(&mut self.after).start(self.outcome);
     }
 }
