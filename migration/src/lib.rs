@@ -7,12 +7,14 @@
 // parameters of the methods would no longer match those of the trait.
 #![allow(elided_lifetimes_in_paths)]
 
+mod alive;
 mod columns;
 mod m20250601_000001_create_users;
 mod m20250601_000002_create_orders;
 mod m20250601_000003_create_tags;
 mod m20250601_000004_create_countries;
 
+pub use alive::unique_unless_deleted;
 pub use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
 
 /// Creates and removes every table of the schema.

@@ -1,0 +1,53 @@
+//! Values in the type of the column that is to hold them.
+
+use sea_orm::{EntityTrait, IdenStatic, ModelTrait, Value, sea_query::ArrayType};
+
+use crate::error::{Error, Result};
+
+/// `value` in the column's own type. An integer fits a column of integers that is wide enough; everything else fits its
+/// own type only.
+///
+/// # Errors
+///
+/// [`Error::InvalidArgument`] about `argument` when it does not fit.
+pub(super) fn fit<E: EntityTrait>(column: E::Column, value: &Value, argument: &'static str) -> Result<Value> {
+    let wanted = E::Model::get_value_type(column);
+    let fitted = match integer(value) {
+        Some(number) => integer_value(number, &wanted),
+        None => (value.array_type() == wanted).then(|| value.clone()),
+    };
+    fitted.ok_or_else(|| {
+        let table = E::default().table_name();
+        Error::argument(argument, value, format!("a value that fits {table}.{}, {wanted:?}", column.as_str()))
+    })
+}
+
+/// An integer of any type; `None` for NULL too.
+pub(super) fn integer(value: &Value) -> Option<i128> {
+    match *value {
+        Value::TinyInt(number) => number.map(Into::into),
+        Value::SmallInt(number) => number.map(Into::into),
+        Value::Int(number) => number.map(Into::into),
+        Value::BigInt(number) => number.map(Into::into),
+        Value::TinyUnsigned(number) => number.map(Into::into),
+        Value::SmallUnsigned(number) => number.map(Into::into),
+        Value::Unsigned(number) => number.map(Into::into),
+        Value::BigUnsigned(number) => number.map(Into::into),
+        _ => None,
+    }
+}
+
+/// An integer in the type of a column; `None` when that does not hold it.
+pub(super) fn integer_value(number: i128, wanted: &ArrayType) -> Option<Value> {
+    Some(match wanted {
+        ArrayType::TinyInt => i8::try_from(number).ok()?.into(),
+        ArrayType::SmallInt => i16::try_from(number).ok()?.into(),
+        ArrayType::Int => i32::try_from(number).ok()?.into(),
+        ArrayType::BigInt => i64::try_from(number).ok()?.into(),
+        ArrayType::TinyUnsigned => u8::try_from(number).ok()?.into(),
+        ArrayType::SmallUnsigned => u16::try_from(number).ok()?.into(),
+        ArrayType::Unsigned => u32::try_from(number).ok()?.into(),
+        ArrayType::BigUnsigned => u64::try_from(number).ok()?.into(),
+        _ => return None,
+    })
+}
