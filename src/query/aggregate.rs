@@ -1,20 +1,20 @@
 //! Sums, averages and extremes over a query's rows.
 
 use sea_orm::{
-    ConnectionTrait, DbErr, EntityTrait, IntoSimpleExpr, QueryResult, QueryTrait, TryGetable,
-    sea_query::{Expr, ExprTrait, Func, SelectStatement},
+    ConnectionTrait, DbErr, EntityTrait, IntoSimpleExpr, QueryResult, TryGetable,
+    sea_query::{Expr, ExprTrait, Func, FunctionCall, SelectStatement, ValueType},
 };
 
 use super::{
     QueryBuilder,
-    select::{MATCHING, failed},
+    fetch::{MATCHING, failed},
 };
 use crate::{
-    backend::{float_type, integer_type},
+    backend::{float_type, integer_type, sum_type},
     error::{Error, Result},
 };
 
-impl<E: EntityTrait> QueryBuilder<E> {
+impl<E: EntityTrait, M> QueryBuilder<E, M> {
     /// The sum of a column of integers over the query's rows; 0 without rows.
     ///
     /// # Errors
@@ -49,6 +49,28 @@ impl<E: EntityTrait> QueryBuilder<E> {
         self.aggregate(column, |column| Expr::expr(Func::avg(column)).cast_as(kind)).await
     }
 
+    /// The sum of a column of numbers over the query's rows, read as `V`: `sum_as::<Decimal>`, `sum_as::<f64>`; `None`
+    /// without rows.
+    ///
+    /// # Errors
+    ///
+    /// As [`all`](Self::all); an error of the class [`Decode`](crate::error::ErrorClass::Decode), or the database's own,
+    /// for a sum that `V` does not hold.
+    pub async fn sum_as<V: TryGetable + ValueType + Send>(self, column: E::Column) -> Result<Option<V>> {
+        let kind = sum_type(self.scope.read_session().backend(), &V::column_type());
+        self.aggregate(column, |column| cast(Func::sum(column), kind)).await
+    }
+
+    /// The average of a column of numbers over the query's rows, read as `V`; `None` without rows.
+    ///
+    /// # Errors
+    ///
+    /// As [`sum_as`](Self::sum_as).
+    pub async fn avg_as<V: TryGetable + ValueType + Send>(self, column: E::Column) -> Result<Option<V>> {
+        let kind = sum_type(self.scope.read_session().backend(), &V::column_type());
+        self.aggregate(column, |column| cast(Func::avg(column), kind)).await
+    }
+
     /// The smallest value of a column in the query's rows; `None` without rows.
     ///
     /// # Errors
@@ -78,12 +100,12 @@ impl<E: EntityTrait> QueryBuilder<E> {
 
     /// One row of expressions over the query's rows; `None` when nothing needs to be sent.
     async fn compute(
-        self,
+        mut self,
         column: E::Column,
         of: impl FnOnce(Expr) -> Vec<Expr> + Send,
     ) -> Result<Option<QueryResult>> {
         if self.grouped {
-            let expected = "a query without group_by; aggregates of groups are read with select() and all_as()";
+            let expected = "a query without group_by; aggregates of groups are read with select() and into_model()";
             return Err(Error::argument("query", "group_by", expected));
         }
         if self.is_empty() {
@@ -91,12 +113,20 @@ impl<E: EntityTrait> QueryBuilder<E> {
         }
         let session = self.scope.read_session();
         let plain = self.is_plain();
-        let mut rows = self.into_select().into_query();
+        self.lock = None;
+        let mut rows = self.into_statement(session.backend())?;
         let statement = if plain {
             rows.clear_selects().clear_order_by().exprs(of(column.into_simple_expr())).to_owned()
         } else {
             SelectStatement::new().exprs(of(Expr::col(column))).from_subquery(rows, MATCHING).to_owned()
         };
         session.query_one(&statement).await.map_err(failed::<E>)
+    }
+}
+
+fn cast(sum: FunctionCall, kind: Option<&'static str>) -> Expr {
+    match kind {
+        Some(kind) => Expr::from(sum).cast_as(kind),
+        None => sum.into(),
     }
 }

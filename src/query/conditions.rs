@@ -1,13 +1,16 @@
 //! The conditions that all builders share.
 
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, IntoSimpleExpr, Value,
-    sea_query::{Expr, ExprTrait, IntoCondition, LikeExpr},
+    ColumnTrait, Condition, EntityTrait, IntoSimpleExpr, Related, Value,
+    sea_query::{Expr, ExprTrait, Func, IntoCondition},
 };
 
-/// The character that takes the meaning from `%` and `_` in escaped patterns. Unlike a backslash, it is an ordinary
-/// character in the string literals of every database.
-const ESCAPE: char = '!';
+use super::{
+    Clause, Group, JsonPath, QueryBuilder, RelatedRows,
+    clause::{clause_of, never},
+    operand::{is_null, like_ignoring_case, like_literally, list, lower, split_nulls},
+};
+use crate::{backend::json, convention::Conventions};
 
 /// Conditions on the columns of `E`, each one narrowing the rows further.
 ///
@@ -18,74 +21,94 @@ const ESCAPE: char = '!';
 pub trait Conditions<E: EntityTrait>: Sized {
     /// Adds a condition.
     #[doc(hidden)]
-    fn push(&mut self, condition: Condition);
+    fn push(&mut self, clause: Clause);
+
+    #[doc(hidden)]
+    #[must_use]
+    fn with(mut self, clause: impl Into<Clause>) -> Self {
+        self.push(clause.into());
+        self
+    }
+
+    /// Adds a condition, if there is one.
+    #[doc(hidden)]
+    #[must_use]
+    fn with_some(self, clause: Option<Clause>) -> Self {
+        match clause {
+            Some(clause) => self.with(clause),
+            None => self,
+        }
+    }
+
+    /// The names of the conventional columns.
+    #[doc(hidden)]
+    fn conventions(&self) -> Conventions;
 
     /// Notes that no row can match.
     #[doc(hidden)]
     fn push_never(&mut self) {}
 
-    /// Any condition of SeaORM or sea-query.
+    /// Any condition of SeaORM or sea-query, typed columns included: `.filter(user::COLUMN.status.eq(1))`.
     #[must_use]
-    fn filter(mut self, condition: impl IntoCondition) -> Self {
-        let condition = condition.into_condition();
-        if !condition.is_empty() {
-            self.push(condition);
-        }
-        self
+    fn filter(self, condition: impl IntoCondition) -> Self {
+        self.with_some(clause_of(condition))
     }
 
     /// The column is `value`.
     #[must_use]
     fn eq(self, column: E::Column, value: impl Into<Value>) -> Self {
         let value = value.into();
-        if is_null(&value) { self.is_null(column) } else { self.filter(column.eq(value)) }
+        if is_null(&value) { self.is_null(column) } else { self.with(column.eq(value)) }
     }
 
     /// The column is not `value`. As in SQL, rows in which it is NULL do not match.
     #[must_use]
     fn ne(self, column: E::Column, value: impl Into<Value>) -> Self {
         let value = value.into();
-        if is_null(&value) { self.is_not_null(column) } else { self.filter(column.ne(value)) }
+        if is_null(&value) { self.is_not_null(column) } else { self.with(column.ne(value)) }
     }
 
     /// The column is greater than `value`.
     #[must_use]
     fn gt(self, column: E::Column, value: impl Into<Value>) -> Self {
-        self.filter(column.gt(value.into()))
+        self.with(column.gt(value.into()))
     }
 
     /// The column is at least `value`.
     #[must_use]
     fn ge(self, column: E::Column, value: impl Into<Value>) -> Self {
-        self.filter(column.gte(value.into()))
+        self.with(column.gte(value.into()))
     }
 
     /// The column is less than `value`.
     #[must_use]
     fn lt(self, column: E::Column, value: impl Into<Value>) -> Self {
-        self.filter(column.lt(value.into()))
+        self.with(column.lt(value.into()))
     }
 
     /// The column is at most `value`.
     #[must_use]
     fn le(self, column: E::Column, value: impl Into<Value>) -> Self {
-        self.filter(column.lte(value.into()))
+        self.with(column.lte(value.into()))
     }
 
-    /// The column is one of `values`. With no values nothing matches, and nothing is sent. More values than one statement
-    /// takes (65 535; 32 766 on SQLite) are refused; for keys, [`BaseDao::find_by_ids`](crate::BaseDao::find_by_ids) takes
-    /// any number.
+    /// The column is one of `values`, be they three or three hundred thousand; a `None` among them finds NULL. With no
+    /// values nothing matches, and nothing is sent.
+    ///
+    /// PostgreSQL gets the values as one array, so that lists of any length share one prepared statement. MySQL and SQLite
+    /// get up to 8 000 values one by one, and more as one JSON array where they are numbers or text (UUIDs and bytes as
+    /// well); other types, and enums, are limited to the values that one statement takes: 65 535, on SQLite 32 766.
     #[must_use]
     fn in_<V: Into<Value>>(mut self, column: E::Column, values: impl IntoIterator<Item = V>) -> Self {
         let (values, null) = split_nulls(values);
         match (values.is_empty(), null) {
             (true, false) => {
                 self.push_never();
-                self.filter(never())
+                self.with(never())
             }
             (true, true) => self.is_null(column),
-            (false, false) => self.filter(column.is_in(values)),
-            (false, true) => self.filter(Condition::any().add(column.is_in(values)).add(column.is_null())),
+            (false, false) => self.with(list(column, values, false)),
+            (false, true) => self.or_(|or| or.with(list(column, values, false)).is_null(column)),
         }
     }
 
@@ -97,14 +120,14 @@ pub trait Conditions<E: EntityTrait>: Sized {
             (true, false) => self,
             (true, true) => self.is_not_null(column),
             // NULL is never "not in" a list, so that a NULL in the list excludes nothing more.
-            (false, _) => self.filter(column.is_not_in(values)),
+            (false, _) => self.with(list(column, values, true)),
         }
     }
 
     /// The column is between `low` and `high`, both included.
     #[must_use]
     fn between(self, column: E::Column, low: impl Into<Value>, high: impl Into<Value>) -> Self {
-        self.filter(column.between(low.into(), high.into()))
+        self.with(column.between(low.into(), high.into()))
     }
 
     /// The column matches `pattern`, in which `%` and `_` are wildcards. For text from a user take
@@ -113,7 +136,7 @@ pub trait Conditions<E: EntityTrait>: Sized {
     #[must_use]
     fn like(self, column: E::Column, pattern: impl Into<String>) -> Self {
         let pattern: String = pattern.into();
-        self.filter(column.like(pattern))
+        self.with(column.like(pattern))
     }
 
     /// The column contains `text`, taken literally. Whether `a` is found as `A` is up to the database: not on PostgreSQL,
@@ -121,96 +144,178 @@ pub trait Conditions<E: EntityTrait>: Sized {
     /// [`starts_with`](Self::starts_with) and [`ends_with`](Self::ends_with).
     #[must_use]
     fn contains(self, column: E::Column, text: impl AsRef<str>) -> Self {
-        self.filter(like_literally(column, "%", text.as_ref(), "%"))
+        self.with(like_literally(column, "%", text.as_ref(), "%"))
     }
 
     /// The column starts with `text`, taken literally.
     #[must_use]
     fn starts_with(self, column: E::Column, text: impl AsRef<str>) -> Self {
-        self.filter(like_literally(column, "", text.as_ref(), "%"))
+        self.with(like_literally(column, "", text.as_ref(), "%"))
     }
 
     /// The column ends with `text`, taken literally.
     #[must_use]
     fn ends_with(self, column: E::Column, text: impl AsRef<str>) -> Self {
-        self.filter(like_literally(column, "%", text.as_ref(), ""))
+        self.with(like_literally(column, "%", text.as_ref(), ""))
+    }
+
+    /// The column is `text` in upper and lower case alike: `LOWER(column) = LOWER(text)`, which an index on
+    /// `LOWER(column)` serves. SQLite knows only the case of the 26 Latin letters, in this and the next three.
+    #[must_use]
+    fn eq_ignore_case(self, column: E::Column, text: impl Into<String>) -> Self {
+        let text: String = text.into();
+        let expression = lower(column).eq(Func::lower(Expr::val(text)));
+        self.with(expression)
+    }
+
+    /// The column contains `text`, taken literally, in upper and lower case alike.
+    #[must_use]
+    fn contains_ignore_case(self, column: E::Column, text: impl AsRef<str>) -> Self {
+        self.with(like_ignoring_case(column, "%", text.as_ref(), "%"))
+    }
+
+    /// The column starts with `text`, taken literally, in upper and lower case alike.
+    #[must_use]
+    fn starts_with_ignore_case(self, column: E::Column, text: impl AsRef<str>) -> Self {
+        self.with(like_ignoring_case(column, "", text.as_ref(), "%"))
+    }
+
+    /// The column ends with `text`, taken literally, in upper and lower case alike.
+    #[must_use]
+    fn ends_with_ignore_case(self, column: E::Column, text: impl AsRef<str>) -> Self {
+        self.with(like_ignoring_case(column, "%", text.as_ref(), ""))
     }
 
     /// The column is NULL.
     #[must_use]
     fn is_null(self, column: E::Column) -> Self {
-        self.filter(column.is_null())
+        self.with(column.is_null())
     }
 
     /// The column is not NULL.
     #[must_use]
     fn is_not_null(self, column: E::Column) -> Self {
-        self.filter(column.is_not_null())
+        self.with(column.is_not_null())
     }
 
     /// At least one of the conditions that `group` adds holds. A group without conditions asks for nothing.
     #[must_use]
     fn or_(self, group: impl FnOnce(Group<E>) -> Group<E>) -> Self {
-        self.filter(group(Group::new(Condition::any())).condition)
+        let group = group(Group::new(self.conventions()));
+        self.with_some(group.into_clause(Condition::any(), false))
     }
 
     /// All of the conditions that `group` adds hold; useful inside of [`or_`](Self::or_).
     #[must_use]
     fn and_(self, group: impl FnOnce(Group<E>) -> Group<E>) -> Self {
-        self.filter(group(Group::new(Condition::all())).condition)
+        let group = group(Group::new(self.conventions()));
+        self.with_some(group.into_clause(Condition::all(), false))
     }
 
     /// The conditions that `group` adds do not all hold.
     #[must_use]
     fn not_(self, group: impl FnOnce(Group<E>) -> Group<E>) -> Self {
-        let condition = group(Group::new(Condition::all())).condition;
-        if condition.is_empty() { self } else { self.filter(condition.not()) }
+        let group = group(Group::new(self.conventions()));
+        self.with_some(group.into_clause(Condition::all(), true))
     }
-}
 
-/// Conditions inside of [`or_`](Conditions::or_), [`and_`](Conditions::and_) or [`not_`](Conditions::not_).
-#[derive(Debug, Clone)]
-pub struct Group<E: EntityTrait> {
-    condition: Condition,
-    entity: std::marker::PhantomData<E>,
-}
-
-impl<E: EntityTrait> Group<E> {
-    fn new(condition: Condition) -> Self {
-        Self { condition, entity: std::marker::PhantomData }
+    /// There is a row of `R` that belongs to this one, along the relation that the entity declares, and meets the
+    /// conditions that `rows` adds. It is an EXISTS: each row comes once, however many belong to it.
+    ///
+    /// Deleted rows of `R` do not count, by the conventional name of its column, unless `rows` says
+    /// [`with_deleted`](RelatedRows::with_deleted).
+    ///
+    /// ```
+    /// # use sea_dao::{BaseDao, Result, prelude::*};
+    /// # use entities::{customer_order, user};
+    /// # async fn example(users: BaseDao<user::Entity>) -> Result<Vec<user::Model>> {
+    /// // Who has an order of more than 100?
+    /// users.query()
+    ///     .has_related::<customer_order::Entity>(|orders| orders.gt(customer_order::Column::Total, 100))
+    ///     .all().await
+    /// # }
+    /// ```
+    ///
+    /// A relation of a table to itself is [`Error::Unsupported`](crate::Error::Unsupported) when the query is run.
+    #[must_use]
+    fn has_related<R: EntityTrait>(self, rows: impl FnOnce(RelatedRows<R>) -> RelatedRows<R>) -> Self
+    where
+        E: Related<R>,
+    {
+        let clause = rows(RelatedRows::new(self.conventions())).exists_for::<E>();
+        self.with(clause)
     }
-}
 
-impl<E: EntityTrait> Conditions<E> for Group<E> {
-    fn push(&mut self, condition: Condition) {
-        let all = std::mem::replace(&mut self.condition, Condition::all());
-        self.condition = all.add(condition);
+    /// The column is among the values of a column of another query.
+    #[must_use]
+    fn in_subquery<F: EntityTrait, M: 'static>(
+        self,
+        column: E::Column,
+        query: QueryBuilder<F, M>,
+        selected: F::Column,
+    ) -> Self {
+        self.with(Clause::late(move |backend| {
+            Ok(column.in_subquery(query.clone().into_subquery(selected.into_simple_expr(), backend)?))
+        }))
     }
-}
 
-/// A condition that no row meets.
-pub(super) fn never() -> Expr {
-    Expr::cust("1 = 0")
-}
-
-fn is_null(value: &Value) -> bool {
-    *value == value.as_null()
-}
-
-fn split_nulls<V: Into<Value>>(values: impl IntoIterator<Item = V>) -> (Vec<Value>, bool) {
-    let (nulls, values): (Vec<Value>, Vec<Value>) = values.into_iter().map(Into::into).partition(is_null);
-    (values, !nulls.is_empty())
-}
-
-fn like_literally(column: impl ColumnTrait, before: &str, text: &str, after: &str) -> Expr {
-    let mut pattern = String::with_capacity(before.len() + text.len() + after.len());
-    pattern.push_str(before);
-    for character in text.chars() {
-        if matches!(character, '%' | '_' | ESCAPE) {
-            pattern.push(ESCAPE);
-        }
-        pattern.push(character);
+    /// The column is not among the values of a column of another query. NULLs among those exclude nothing; rows in which
+    /// the column itself is NULL do not match.
+    #[must_use]
+    fn not_in_subquery<F: EntityTrait, M: 'static>(
+        self,
+        column: E::Column,
+        query: QueryBuilder<F, M>,
+        selected: F::Column,
+    ) -> Self {
+        let query = query.is_not_null(selected);
+        self.with(Clause::late(move |backend| {
+            Ok(column.not_in_subquery(query.clone().into_subquery(selected.into_simple_expr(), backend)?))
+        }))
     }
-    pattern.push_str(after);
-    column.into_simple_expr().like(LikeExpr::new(pattern).escape(ESCAPE))
+
+    /// The other query has a row. A condition of it that names a column of this one ties them together:
+    /// `.filter(Expr::col(order::Column::UserId.as_column_ref()).equals(user::Column::Id.as_column_ref()))`.
+    #[must_use]
+    fn where_exists<F: EntityTrait, M: 'static>(self, query: QueryBuilder<F, M>) -> Self {
+        self.with(Clause::late(move |backend| Ok(Expr::exists(query.clone().into_subquery(Expr::cust("1"), backend)?))))
+    }
+
+    /// The value at a path in a column of JSON is this text, number, boolean or null: a number is not the text of it.
+    /// Rows without the path match neither this nor its negation.
+    ///
+    /// ```
+    /// # use sea_dao::{BaseDao, Result, prelude::*, query::JsonPath};
+    /// # use entities::user;
+    /// # async fn example(users: BaseDao<user::Entity>) -> Result<Vec<user::Model>> {
+    /// users.query()
+    ///     .json_eq(user::Column::Profile, ["address", "city"], "Oslo")
+    ///     .json_eq(user::Column::Profile, JsonPath::from("scores").index(0), 5)
+    ///     .all().await
+    /// # }
+    /// ```
+    ///
+    /// An array or object as the value, and on MySQL and SQLite a quote or backslash in a key, is
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) when the query is run.
+    #[must_use]
+    fn json_eq(self, column: E::Column, path: impl Into<JsonPath>, value: impl Into<serde_json::Value>) -> Self {
+        let (path, value) = (path.into(), value.into());
+        self.with(Clause::late(move |backend| json::equals(backend, column.into_simple_expr(), path.steps(), &value)))
+    }
+
+    /// There is something at a path in a column of JSON, be it null.
+    #[must_use]
+    fn json_has(self, column: E::Column, path: impl Into<JsonPath>) -> Self {
+        let path = path.into();
+        self.with(Clause::late(move |backend| json::has(backend, column.into_simple_expr(), path.steps())))
+    }
+
+    /// A column of JSON contains `value`: objects by their keys, arrays by their elements. PostgreSQL's `@>`, MySQL's
+    /// `JSON_CONTAINS`; on SQLite, which has neither, [`Error::Unsupported`](crate::Error::Unsupported) when the query is
+    /// run.
+    #[must_use]
+    fn json_contains(self, column: E::Column, value: impl Into<serde_json::Value>) -> Self {
+        let value = value.into();
+        self.with(Clause::late(move |backend| json::contains(backend, column.into_simple_expr(), &value)))
+    }
 }

@@ -10,7 +10,7 @@ use sea_orm::{
 
 use super::{
     Scope,
-    scope::{conditions_in_scope, deleted_rows, table},
+    scope::{conditions_in_scope, deleted_rows, on_primary, table},
 };
 use crate::error::{Error, Result};
 
@@ -45,7 +45,8 @@ impl<E: EntityTrait> CountBuilder<E> {
         Self { scope, column: None, distinct: false }
     }
 
-    deleted_rows!();
+    deleted_rows!(scope.deleted);
+    on_primary!();
 
     /// Counts the rows in which this column is not NULL.
     pub fn column(mut self, column: E::Column) -> Self {
@@ -61,12 +62,16 @@ impl<E: EntityTrait> CountBuilder<E> {
     }
 
     /// The statement, without running it.
-    #[must_use]
-    pub fn build(&self, backend: DbBackend) -> Statement {
-        StatementBuilder::build(&self.statement(), &backend)
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for what this database does not have, [`Error::InvalidArgument`] for an argument that cannot
+    /// be used.
+    pub fn build(&self, backend: DbBackend) -> Result<Statement> {
+        Ok(StatementBuilder::build(&self.statement(backend)?, &backend))
     }
 
-    fn statement(&self) -> SelectStatement {
+    fn statement(&self, backend: DbBackend) -> Result<SelectStatement> {
         let counted = match self.column {
             None => Expr::cust("COUNT(*)"),
             Some(column) if self.distinct => Func::count_distinct(column.into_simple_expr()).into(),
@@ -74,11 +79,11 @@ impl<E: EntityTrait> CountBuilder<E> {
         };
         let mut statement = SelectStatement::new();
         statement.expr(counted).from(E::default().table_ref());
-        let conditions = self.scope.all_conditions();
+        let conditions = self.scope.all_conditions(backend)?;
         if !conditions.is_empty() {
             statement.cond_where(conditions);
         }
-        statement
+        Ok(statement)
     }
 
     pub(super) async fn run(self) -> Result<u64> {
@@ -87,7 +92,7 @@ impl<E: EntityTrait> CountBuilder<E> {
         }
         let failed = |error| Error::from(error).during("count", table::<E>());
         let session = self.scope.read_session();
-        let statement = self.statement();
+        let statement = self.statement(session.backend())?;
         let row = session.query_one(&statement).await.map_err(failed)?;
         row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0).map(i64::unsigned_abs).map_err(failed))
     }

@@ -1,7 +1,7 @@
 //! DELETE of many rows, soft where the entity has the column for it.
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, EntityTrait, ExecResult, Statement, StatementBuilder,
+    DbBackend, EntityTrait, Statement, StatementBuilder,
     sea_query::{DeleteStatement, UpdateStatement},
 };
 
@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     convention::{moment_for, now},
-    error::{Error, Result},
+    error::Result,
+    session::Kind,
 };
 
 /// A deletion of all rows of `E` that match.
@@ -22,13 +23,15 @@ pub struct DeleteBuilder<E: EntityTrait> {
     scope: Scope<E>,
     all_rows: bool,
     hard: bool,
+    /// Only what soft deletion has marked is meant to go.
+    purges: bool,
 }
 
 conditions_in_scope!(DeleteBuilder);
 
 impl<E: EntityTrait> Clone for DeleteBuilder<E> {
     fn clone(&self) -> Self {
-        Self { scope: self.scope.clone(), all_rows: self.all_rows, hard: self.hard }
+        Self { scope: self.scope.clone(), all_rows: self.all_rows, hard: self.hard, purges: self.purges }
     }
 }
 
@@ -39,10 +42,15 @@ enum Deletion {
 
 impl<E: EntityTrait> DeleteBuilder<E> {
     pub(crate) fn new(scope: Scope<E>) -> Self {
-        Self { scope, all_rows: false, hard: false }
+        Self { scope, all_rows: false, hard: false, purges: false }
     }
 
-    deleted_rows!();
+    /// Of rows that are marked as deleted, for good.
+    pub(crate) fn purging(scope: Scope<E>) -> Self {
+        Self { scope: scope.only_deleted(), all_rows: false, hard: true, purges: true }
+    }
+
+    deleted_rows!(scope.deleted);
 
     /// Removes the rows, also from an entity with soft deletion. Rows that are marked as deleted are still left out,
     /// unless [`with_deleted`](Self::with_deleted) or [`only_deleted`](Self::only_deleted) takes them in.
@@ -61,17 +69,23 @@ impl<E: EntityTrait> DeleteBuilder<E> {
     ///
     /// # Errors
     ///
-    /// [`Error::MissingCondition`] without a condition.
+    /// [`Error::MissingCondition`](crate::Error::MissingCondition) without a condition,
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for an argument that cannot be used,
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for what this database does not have, and to purge an entity
+    /// without soft deletion.
     pub fn build(&self, backend: DbBackend) -> Result<Statement> {
-        Ok(match self.deletion()? {
+        Ok(match self.deletion(backend)? {
             Deletion::Soft(statement) => StatementBuilder::build(&statement, &backend),
             Deletion::Hard(statement) => StatementBuilder::build(&statement, &backend),
         })
     }
 
-    fn deletion(&self) -> Result<Deletion> {
-        self.scope.require_condition("delete", self.all_rows)?;
-        let conditions = self.scope.all_conditions();
+    fn deletion(&self, backend: DbBackend) -> Result<Deletion> {
+        if self.purges {
+            self.scope.require_soft_deletion("purge")?;
+        }
+        self.scope.require_condition(self.operation(), self.all_rows)?;
+        let conditions = self.scope.all_conditions(backend)?;
         let soft = self.scope.columns.deleted_at.filter(|_| !self.hard);
         let Some(deleted_at) = soft else {
             let mut statement = DeleteStatement::new();
@@ -84,10 +98,11 @@ impl<E: EntityTrait> DeleteBuilder<E> {
         let mut statement = UpdateStatement::new();
         statement.table(E::default().table_ref());
         let now = now();
-        for column in [Some(deleted_at), self.scope.columns.updated_at].into_iter().flatten() {
-            if let Some(moment) = moment_for::<E>(column, now) {
-                statement.value(column, moment);
-            }
+        if let Some(moment) = moment_for::<E>(deleted_at, now) {
+            statement.value(deleted_at, moment);
+        }
+        for (column, expression) in self.scope.columns.touch(now, |_| false)? {
+            statement.value(column, expression);
         }
         if !conditions.is_empty() {
             statement.cond_where(conditions);
@@ -99,24 +114,26 @@ impl<E: EntityTrait> DeleteBuilder<E> {
     ///
     /// # Errors
     ///
-    /// [`Error::MissingCondition`] without a condition; else the failure of the statement.
+    /// Those of [`build`](Self::build); else the failure of the statement.
     ///
     /// # Cancel safety
     ///
     /// Dropped while the statement is under way, it is not known whether the deletion took effect; in a transaction the
     /// transaction is aborted.
     pub async fn exec(self) -> Result<u64> {
-        let deletion = self.deletion()?;
+        let operation = self.operation();
+        let session = self.scope.session();
+        let statement = self.build(session.backend())?;
         if self.scope.never {
             return Ok(0);
         }
-        let session = self.scope.session();
-        let result = match deletion {
-            Deletion::Soft(statement) => session.execute(&statement).await,
-            Deletion::Hard(statement) => session.execute(&statement).await,
-        };
-        let affected = result.as_ref().map_or(0, ExecResult::rows_affected);
-        result.map_err(|error| Error::from(error).during("delete", table::<E>()))?;
-        Ok(affected)
+        self.scope
+            .execute(session, Kind::Delete, statement)
+            .await
+            .map_err(|error| error.during(operation, table::<E>()))
+    }
+
+    fn operation(&self) -> &'static str {
+        if self.purges { "purge" } else { "delete" }
     }
 }

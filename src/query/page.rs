@@ -51,12 +51,20 @@ pub(super) fn offset(page: u64, per_page: u64) -> Result<u64> {
     if page == 0 {
         return Err(Error::argument("page", page, "1 or more"));
     }
-    if !(1..=MAX_PAGE_SIZE).contains(&per_page) {
-        return Err(Error::argument("per_page", per_page, format!("1 to {MAX_PAGE_SIZE}")));
-    }
+    check_size(per_page)?;
     match (page - 1).checked_mul(per_page) {
         // The databases' offsets are signed.
         Some(offset) if i64::try_from(offset).is_ok() => Ok(offset),
         _ => Err(Error::argument("page", page, "a page within 2^63 rows")),
     }
+}
+
+/// # Errors
+///
+/// [`Error::InvalidArgument`] for a size out of range.
+pub(super) fn check_size(per_page: u64) -> Result<()> {
+    if (1..=MAX_PAGE_SIZE).contains(&per_page) {
+        return Ok(());
+    }
+    Err(Error::argument("per_page", per_page, format!("1 to {MAX_PAGE_SIZE}")))
 }

@@ -1,69 +1,120 @@
-//! SELECT.
+//! SELECT: what is asked for.
+
+use std::{marker::PhantomData, sync::Arc};
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, IntoSimpleExpr, Order, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, RelationDef, Select, Statement, TryGetableMany,
+    DbBackend, EntityTrait, FromQueryResult, IntoSimpleExpr, QuerySelect, QueryTrait, RelationDef, Select, Statement,
+    StatementBuilder,
     sea_query::{Expr, IntoCondition, SelectStatement},
 };
 
 use super::{
-    CountBuilder, Page, Scope,
-    page::offset,
-    scope::{conditions_in_scope, deleted_rows, table},
+    Scope,
+    lock::Lock,
+    order::OrderTerm,
+    projection::find,
+    scope::{conditions_in_scope, deleted_rows, on_primary},
 };
-use crate::error::{Error, Result};
+use crate::{
+    backend::has_distinct_on,
+    error::{Error, Result},
+    session::Session,
+};
 
-/// A query on the rows of `E`.
+/// A query on the rows of `E`, read as `M`: the entity's model, or what [`into_model`](Self::into_model) says.
 ///
 /// Made by [`BaseDao::query`](crate::BaseDao::query); the conditions come from the trait
-/// [`Conditions`](super::Conditions). A builder can be
-/// cloned and run more than once.
+/// [`Conditions`](super::Conditions). A builder can be cloned and run more than once.
 #[must_use = "a query does nothing until it is run"]
-pub struct QueryBuilder<E: EntityTrait> {
+pub struct QueryBuilder<E: EntityTrait, M = <E as EntityTrait>::Model> {
     pub(super) scope: Scope<E>,
-    select: Select<E>,
-    limit: Option<u64>,
-    offset: Option<u64>,
+    /// `None` for the plain `E::find()`.
+    select: Option<Box<Select<E>>>,
+    pub(super) orders: Vec<OrderTerm>,
+    distinct_on: Vec<E::Column>,
+    pub(super) limit: Option<u64>,
+    pub(super) offset: Option<u64>,
+    pub(super) lock: Option<Lock>,
     /// Other tables take part.
-    joined: bool,
+    pub(super) joined: bool,
     /// DISTINCT, GROUP BY, or something of the caller's: rows can only be counted from outside.
-    shaped: bool,
+    pub(super) shaped: bool,
     /// GROUP BY: a row is not a row of the table any more.
     pub(super) grouped: bool,
+    /// Changed through SeaORM's own builder: nobody knows how.
+    pub(super) custom: bool,
+    model: PhantomData<fn() -> M>,
 }
 
-conditions_in_scope!(QueryBuilder);
+conditions_in_scope!(QueryBuilder, M);
 
-impl<E: EntityTrait> Clone for QueryBuilder<E> {
+impl<E: EntityTrait, M> Clone for QueryBuilder<E, M> {
     fn clone(&self) -> Self {
-        let Self { scope, select, limit, offset, joined, shaped, grouped } = self;
-        let (scope, select) = (scope.clone(), select.clone());
-        Self { scope, select, limit: *limit, offset: *offset, joined: *joined, shaped: *shaped, grouped: *grouped }
+        let Self { scope, select, orders, distinct_on, limit, offset, lock, joined, shaped, grouped, custom, model } =
+            self;
+        Self {
+            scope: scope.clone(),
+            select: select.clone(),
+            orders: orders.clone(),
+            distinct_on: distinct_on.clone(),
+            limit: *limit,
+            offset: *offset,
+            lock: *lock,
+            joined: *joined,
+            shaped: *shaped,
+            grouped: *grouped,
+            custom: *custom,
+            model: *model,
+        }
     }
 }
 
 impl<E: EntityTrait> QueryBuilder<E> {
     pub(crate) fn new(scope: Scope<E>) -> Self {
-        let select = E::find();
-        Self { scope, select, limit: None, offset: None, joined: false, shaped: false, grouped: false }
+        Self {
+            scope,
+            select: None,
+            orders: Vec::new(),
+            distinct_on: Vec::new(),
+            limit: None,
+            offset: None,
+            lock: None,
+            joined: false,
+            shaped: false,
+            grouped: false,
+            custom: false,
+            model: PhantomData,
+        }
     }
+}
 
-    deleted_rows!();
+impl<E: EntityTrait, M> QueryBuilder<E, M> {
+    deleted_rows!(scope.deleted);
+    on_primary!();
 
-    /// Orders by a column or expression.
-    pub fn order_by(mut self, by: impl IntoSimpleExpr, order: Order) -> Self {
-        self.select = self.select.order_by(by, order);
-        self
-    }
-
-    /// Orders by a column or expression, smallest first.
-    pub fn order_asc(self, by: impl IntoSimpleExpr) -> Self {
-        self.order_by(by, Order::Asc)
-    }
-
-    /// Orders by a column or expression, largest first.
-    pub fn order_desc(self, by: impl IntoSimpleExpr) -> Self {
-        self.order_by(by, Order::Desc)
+    /// Reads the rows as another type: a projection, groups, columns of joined tables. The columns are found by their
+    /// names.
+    ///
+    /// ```
+    /// # use sea_dao::{BaseDao, Result, prelude::*};
+    /// # use sea_dao::sea_orm::{ColumnTrait, FromQueryResult, QuerySelect};
+    /// # use entities::user;
+    /// #[derive(FromQueryResult)]
+    /// struct PerStatus { status: i16, users: i64 }
+    ///
+    /// # async fn example(users: BaseDao<user::Entity>) -> Result<Vec<PerStatus>> {
+    /// users.query()
+    ///     .select(|select| select.select_only().column(user::Column::Status).column_as(user::Column::Id.count(), "users"))
+    ///     .group_by(user::Column::Status)
+    ///     .into_model::<PerStatus>()
+    ///     .all().await
+    /// # }
+    /// ```
+    pub fn into_model<N: FromQueryResult + Send>(self) -> QueryBuilder<E, N> {
+        let Self { scope, select, orders, distinct_on, limit, offset, lock, joined, shaped, grouped, custom, .. } =
+            self;
+        let model = PhantomData;
+        QueryBuilder { scope, select, orders, distinct_on, limit, offset, lock, joined, shaped, grouped, custom, model }
     }
 
     /// At most so many rows.
@@ -80,15 +131,24 @@ impl<E: EntityTrait> QueryBuilder<E> {
 
     /// Each row once.
     pub fn distinct(mut self) -> Self {
-        self.select = self.select.distinct();
+        self = self.change(QuerySelect::distinct);
+        self.shaped = true;
+        self
+    }
+
+    /// The first row, by the query's order, of those that are equal in these columns; the order begins with them.
+    ///
+    /// Only PostgreSQL has it; elsewhere it is [`Error::Unsupported`] when the query is run.
+    pub fn distinct_on(mut self, columns: impl IntoIterator<Item = E::Column>) -> Self {
+        self.distinct_on = columns.into_iter().collect();
         self.shaped = true;
         self
     }
 
     /// One row for each value of a column or expression. Say with [`select`](Self::select) which columns are wanted, and
-    /// read them with [`all_as`](Self::all_as).
+    /// with [`into_model`](Self::into_model) as what they are read.
     pub fn group_by(mut self, by: impl IntoSimpleExpr) -> Self {
-        self.select = self.select.group_by(by);
+        self = self.change(|select| select.group_by(by));
         self.shaped = true;
         self.grouped = true;
         self
@@ -96,14 +156,15 @@ impl<E: EntityTrait> QueryBuilder<E> {
 
     /// A condition on groups.
     pub fn having(mut self, condition: impl IntoCondition) -> Self {
-        self.select = self.select.having(condition);
+        self = self.change(|select| select.having(condition));
         self.shaped = true;
         self
     }
 
-    /// Joins along a relation.
+    /// Joins along a relation. A row comes as often as the joined table has rows for it: to ask only whether there is one,
+    /// take [`has_related`](super::Conditions::has_related).
     pub fn join(mut self, join: sea_orm::JoinType, relation: RelationDef) -> Self {
-        self.select = self.select.join(join, relation);
+        self = self.change(|select| select.join(join, relation));
         self.joined = true;
         self
     }
@@ -111,35 +172,126 @@ impl<E: EntityTrait> QueryBuilder<E> {
     /// Goes on with SeaORM's own builder.
     ///
     /// ```
-    /// # use sea_dao::{BaseDao, DatabaseConfig, Result, prelude::*};
-    /// # use sea_dao::sea_orm::{QuerySelect, sea_query::LockType};
-    /// # use entities::user;
-    /// # async fn example(users: BaseDao<user::Entity>) -> Result<Option<user::Model>> {
-    /// users.query().eq(user::Column::Id, 1).select(|select| select.lock(LockType::Update)).first().await
+    /// # use sea_dao::{BaseDao, Result, prelude::*};
+    /// # use sea_dao::sea_orm::{JoinType, QuerySelect, RelationTrait};
+    /// # use entities::{customer_order, user};
+    /// # async fn example(users: BaseDao<user::Entity>) -> Result<Vec<user::Model>> {
+    /// users.query().select(|select| select.join(JoinType::LeftJoin, user::Relation::CustomerOrder.def())).all().await
     /// # }
     /// ```
     pub fn select(mut self, change: impl FnOnce(Select<E>) -> Select<E>) -> Self {
-        self.select = change(self.select);
+        let orders = std::mem::take(&mut self.orders);
+        self = self.change(|mut select| {
+            for term in orders {
+                term.add_to(QueryTrait::query(&mut select));
+            }
+            change(select)
+        });
         self.shaped = true;
+        self.custom = true;
         self
     }
 
     /// SeaORM's own builder with all conditions, to be run on a [`Session`](crate::Session) or
-    /// [`Database`](crate::Database).
-    pub fn into_select(self) -> Select<E> {
-        let conditions = self.scope.into_conditions();
-        let mut select = if conditions.is_empty() { self.select } else { self.select.filter(conditions) };
-        if let Some(rows) = self.offset {
-            select = select.offset(rows);
-            if self.limit.is_none() && !has_limit(&select) {
+    /// [`Database`](crate::Database) of the same kind.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for what this database does not have, [`Error::InvalidArgument`] for an argument that cannot
+    /// be used.
+    pub fn into_select(self) -> Result<Select<E>> {
+        let backend = self.scope.read_session().backend();
+        let (select, rest) = self.into_parts();
+        let mut select = select.map_or_else(E::find, |select| *select);
+        rest.add_to(QueryTrait::query(&mut select), backend)?;
+        Ok(select)
+    }
+
+    /// The statement, without running it.
+    ///
+    /// # Errors
+    ///
+    /// As [`into_select`](Self::into_select).
+    pub fn build(&self, backend: DbBackend) -> Result<Statement> {
+        Ok(StatementBuilder::build(&self.clone().into_statement(backend)?, &backend))
+    }
+
+    pub(super) fn into_statement(self, backend: DbBackend) -> Result<SelectStatement> {
+        let (select, rest) = self.into_parts();
+        let mut statement = select.map_or_else(|| find::<E>(backend), |select| select.into_query());
+        rest.add_to(&mut statement, backend)?;
+        Ok(statement)
+    }
+
+    fn change(mut self, change: impl FnOnce(Select<E>) -> Select<E>) -> Self {
+        let select = self.select.take().map_or_else(E::find, |select| *select);
+        self.select = Some(Box::new(change(select)));
+        self
+    }
+
+    /// What SeaORM's builder holds, and what is added to it at last.
+    fn into_parts(mut self) -> (Option<Box<Select<E>>>, Self) {
+        (self.select.take(), self)
+    }
+
+    fn add_to(self, statement: &mut SelectStatement, backend: DbBackend) -> Result<()> {
+        let Self { scope, orders, distinct_on, limit, offset, lock, .. } = self;
+        let conditions = scope.into_conditions(backend)?;
+        if !conditions.is_empty() {
+            statement.cond_where(conditions);
+        }
+        if !distinct_on.is_empty() {
+            if !has_distinct_on(backend) {
+                return Err(Error::unsupported("distinct_on on this database; group_by and min or max may do"));
+            }
+            statement.distinct_on(distinct_on.into_iter().map(|column| sea_orm::ColumnTrait::as_column_ref(&column)));
+        }
+        for term in orders {
+            term.add_to(statement);
+        }
+        if let Some(rows) = offset {
+            statement.offset(rows);
+            if limit.is_none() && !has_limit(statement) {
                 // Not every database knows OFFSET without LIMIT.
-                select = select.limit(i64::MAX.unsigned_abs());
+                statement.limit(i64::MAX.unsigned_abs());
             }
         }
-        match self.limit {
-            Some(rows) => select.limit(rows),
-            None => select,
+        if let Some(rows) = limit {
+            statement.limit(rows);
         }
+        if let Some(lock) = lock {
+            lock.add_to(statement, backend)?;
+        }
+        Ok(())
+    }
+
+    /// One expression over the rows, for a condition of another query.
+    pub(super) fn into_subquery(mut self, selected: Expr, backend: DbBackend) -> Result<SelectStatement> {
+        self.lock = None;
+        let plain = !self.custom && !self.grouped;
+        let mut statement = self.into_statement(backend)?;
+        if plain {
+            statement.clear_selects().expr(selected);
+        }
+        Ok(statement)
+    }
+
+    /// Reads only these columns.
+    pub(super) fn selecting(self, columns: &[E::Column]) -> Self {
+        self.change(|select| select.select_only().columns(columns.iter().copied()))
+    }
+
+    /// On a session of its own or of the caller's, for several statements on one connection.
+    pub(super) fn pinned(self) -> (Session, Self) {
+        let session = self.scope.reading_session();
+        let query = self.on(&session);
+        (session, query)
+    }
+
+    /// On this session.
+    pub(super) fn on(mut self, session: &Session) -> Self {
+        self.scope.provider = Arc::new(session.share());
+        self
     }
 
     /// Whether no row can match, so that nothing needs to be sent.
@@ -147,167 +299,35 @@ impl<E: EntityTrait> QueryBuilder<E> {
         self.scope.never || self.limit == Some(0)
     }
 
+    pub(super) fn is_distinct_on(&self) -> bool {
+        !self.distinct_on.is_empty()
+    }
+
     /// Whether the rows are those that match the conditions, neither fewer nor others.
     pub(super) fn is_plain(&self) -> bool {
         !self.shaped && self.limit.is_none() && self.offset.is_none()
     }
 
-    /// The statement, without running it.
-    #[must_use]
-    pub fn build(&self, backend: DbBackend) -> Statement {
-        self.clone().into_select().build(backend)
-    }
-
-    /// All rows.
-    ///
-    /// # Errors
-    ///
-    /// Those of a statement: [`Error::PoolTimeout`], [`Error::Database`] and the others of [`crate::Session::begin`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future loses nothing; in a transaction it aborts the transaction when the statement was under way.
-    /// The same holds for all methods that run the query.
-    pub async fn all(self) -> Result<Vec<E::Model>> {
-        if self.is_empty() {
-            return Ok(Vec::new());
+    /// Takes away every limit and offset, those of SeaORM's builder too.
+    pub(super) fn unlimited(mut self) -> Self {
+        if let Some(select) = &mut self.select {
+            QueryTrait::query(select.as_mut()).reset_limit().reset_offset();
         }
-        let session = self.scope.read_session();
-        self.into_select().all(&session).await.map_err(failed::<E>)
-    }
-
-    /// All rows as another type, for queries whose columns are not those of the entity.
-    ///
-    /// # Errors
-    ///
-    /// As [`all`](Self::all).
-    pub async fn all_as<M: FromQueryResult + Send>(self) -> Result<Vec<M>> {
-        if self.is_empty() {
-            return Ok(Vec::new());
-        }
-        let session = self.scope.read_session();
-        self.into_select().into_model::<M>().all(&session).await.map_err(failed::<E>)
-    }
-
-    /// Some columns of all rows, as tuples.
-    ///
-    /// # Errors
-    ///
-    /// As [`all`](Self::all).
-    pub async fn values<T>(self, columns: impl IntoIterator<Item = E::Column>) -> Result<Vec<T>>
-    where
-        T: TryGetableMany + Send,
-    {
-        let columns: Vec<_> = columns.into_iter().collect();
-        if self.is_empty() {
-            return Ok(Vec::new());
-        }
-        let session = self.scope.read_session();
-        let select = self.into_select().select_only().columns(columns);
-        select.into_tuple::<T>().all(&session).await.map_err(failed::<E>)
-    }
-
-    /// The first row, if there is one. Sends LIMIT 1.
-    ///
-    /// # Errors
-    ///
-    /// As [`all`](Self::all).
-    pub async fn first(self) -> Result<Option<E::Model>> {
-        if self.is_empty() {
-            return Ok(None);
-        }
-        let session = self.scope.read_session();
-        self.into_select().one(&session).await.map_err(failed::<E>)
-    }
-
-    /// The only row.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`] when there is none, [`Error::NotUnique`] when there are more; else as [`all`](Self::all).
-    pub async fn one(self) -> Result<E::Model> {
-        let most = self.limit.map_or(2, |rows| Ord::min(rows, 2));
-        let mut rows = self.limit(most).all().await?;
-        match (rows.pop(), rows.pop()) {
-            (None, _) => Err(Error::NotFound { entity: table::<E>(), key: "these conditions".to_owned() }),
-            (Some(row), None) => Ok(row),
-            (Some(_), Some(_)) => Err(Error::NotUnique { entity: table::<E>() }),
-        }
-    }
-
-    /// Whether there is any row. Reads no columns and at most one row.
-    ///
-    /// # Errors
-    ///
-    /// As [`all`](Self::all).
-    pub async fn exists(self) -> Result<bool> {
-        if self.is_empty() {
-            return Ok(false);
-        }
-        let session = self.scope.read_session();
-        let shaped = self.shaped;
-        let mut statement = self.into_select().into_query();
-        if !shaped {
-            statement.clear_selects().expr(Expr::cust("1"));
-        }
-        statement.limit(1);
-        let row = session.query_one(&statement).await.map_err(failed::<E>)?;
-        Ok(row.is_some())
-    }
-
-    /// How many rows there are.
-    ///
-    /// # Errors
-    ///
-    /// As [`all`](Self::all).
-    pub async fn count(self) -> Result<u64> {
-        let plain = self.is_plain();
-        if plain && !self.joined {
-            return CountBuilder::new(self.scope).run().await;
-        }
-        if self.is_empty() {
-            return Ok(0);
-        }
-        let session = self.scope.read_session();
-        let mut rows = self.into_select().into_query();
-        let counted = Expr::cust("COUNT(*)");
-        let count = if plain {
-            rows.clear_selects().clear_order_by().expr(counted).to_owned()
-        } else {
-            SelectStatement::new().expr(counted).from_subquery(rows, MATCHING).to_owned()
-        };
-        let row = session.query_one(&count).await.map_err(failed::<E>)?;
-        row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0).map(i64::unsigned_abs).map_err(failed::<E>))
-    }
-
-    /// Page `page`, counted from 1, of `per_page` rows, and the number of all rows.
-    ///
-    /// Without an order that tells all rows apart, rows may appear on two pages or on none. A limit and an offset of the
-    /// query give way to those of the page.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidArgument`] for page 0 or a size that is not within 1 to [`MAX_PAGE_SIZE`](super::MAX_PAGE_SIZE);
-    /// else as [`all`](Self::all).
-    pub async fn page(mut self, page: u64, per_page: u64) -> Result<Page<E::Model>> {
-        let offset = offset(page, per_page)?;
         (self.limit, self.offset) = (None, None);
-        let total = self.clone().count().await?;
-        let items = if offset < total { self.limit(per_page).offset(offset).all().await? } else { Vec::new() };
-        Ok(Page { items, total, page, per_page })
+        self
     }
 }
-
-/// The name of a query whose rows are counted or added up.
-pub(super) const MATCHING: &str = "matching";
 
 /// Whether a limit has been set on SeaORM's builder itself, which does not tell.
-fn has_limit<E: EntityTrait>(select: &Select<E>) -> bool {
-    let mut without = QueryTrait::as_query(select).clone();
+pub(super) fn has_limit(statement: &SelectStatement) -> bool {
+    let mut without = statement.clone();
     without.reset_limit();
-    without != *QueryTrait::as_query(select)
+    without != *statement
 }
 
-pub(super) fn failed<E: EntityTrait>(error: DbErr) -> Error {
-    Error::from(error).during("select", table::<E>())
+/// Whether there is an ORDER BY.
+pub(super) fn has_order(statement: &SelectStatement) -> bool {
+    let mut without = statement.clone();
+    without.clear_order_by();
+    without != *statement
 }

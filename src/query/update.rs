@@ -1,7 +1,7 @@
 //! UPDATE of many rows.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IdenStatic, Statement, StatementBuilder, Value,
+    ColumnTrait, DbBackend, EntityTrait, IdenStatic, Statement, StatementBuilder, Value,
     sea_query::{Expr, UpdateStatement},
 };
 
@@ -10,13 +10,15 @@ use super::{
     scope::{conditions_in_scope, deleted_rows, table},
 };
 use crate::{
-    convention::{moment_for, now},
+    convention::now,
     error::{Error, Result},
+    session::Kind,
 };
 
 /// An update of all rows of `E` that match.
 ///
-/// `updated_at` is set with it, unless the caller sets it. Deleted rows are left out.
+/// `updated_at` and `updater_id` are set with it, and with optimistic locking the version is raised, unless the caller
+/// sets them. Deleted rows are left out.
 ///
 /// ```
 /// # use sea_dao::{BaseDao, Result, prelude::*};
@@ -45,7 +47,7 @@ impl<E: EntityTrait> UpdateBuilder<E> {
         Self { scope, sets: Vec::new(), all_rows: false }
     }
 
-    deleted_rows!();
+    deleted_rows!(scope.deleted);
 
     /// Sets a column to a value.
     pub fn set(self, column: E::Column, value: impl Into<Value>) -> Self {
@@ -69,12 +71,13 @@ impl<E: EntityTrait> UpdateBuilder<E> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] when nothing is set, [`Error::MissingCondition`] without a condition.
+    /// [`Error::InvalidArgument`] when nothing is set or an argument cannot be used, [`Error::MissingCondition`] without a
+    /// condition, [`Error::Unsupported`] for what this database does not have.
     pub fn build(&self, backend: DbBackend) -> Result<Statement> {
-        Ok(StatementBuilder::build(&self.statement()?, &backend))
+        Ok(StatementBuilder::build(&self.statement(backend)?, &backend))
     }
 
-    fn statement(&self) -> Result<UpdateStatement> {
+    fn statement(&self, backend: DbBackend) -> Result<UpdateStatement> {
         if self.sets.is_empty() {
             let expected = "at least one column set".to_owned();
             return Err(Error::InvalidArgument { argument: "update", value: "no columns".to_owned(), expected });
@@ -85,13 +88,11 @@ impl<E: EntityTrait> UpdateBuilder<E> {
         for (column, expression) in &self.sets {
             statement.value(*column, expression.clone());
         }
-        if let Some(updated_at) = self.scope.columns.updated_at
-            && !self.sets.iter().any(|(column, _)| column.as_str() == updated_at.as_str())
-            && let Some(moment) = moment_for::<E>(updated_at, now())
-        {
-            statement.value(updated_at, moment);
+        let given = |column: E::Column| self.sets.iter().any(|(other, _)| other.as_str() == column.as_str());
+        for (column, expression) in self.scope.columns.touch(now(), given)? {
+            statement.value(column, expression);
         }
-        let conditions = self.scope.all_conditions();
+        let conditions = self.scope.all_conditions(backend)?;
         if !conditions.is_empty() {
             statement.cond_where(conditions);
         }
@@ -102,20 +103,18 @@ impl<E: EntityTrait> UpdateBuilder<E> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] when nothing is set, [`Error::MissingCondition`] without a condition; else the failure
-    /// of the statement.
+    /// Those of [`build`](Self::build); else the failure of the statement.
     ///
     /// # Cancel safety
     ///
     /// Dropped while the statement is under way, it is not known whether the update took effect; in a transaction the
     /// transaction is aborted.
     pub async fn exec(self) -> Result<u64> {
-        let statement = self.statement()?;
+        let session = self.scope.session();
+        let statement = self.build(session.backend())?;
         if self.scope.never {
             return Ok(0);
         }
-        let session = self.scope.session();
-        let result = session.execute(&statement).await;
-        Ok(result.map_err(|error| Error::from(error).during("update", table::<E>()))?.rows_affected())
+        self.scope.execute(session, Kind::Update, statement).await.map_err(|error| error.during("update", table::<E>()))
     }
 }

@@ -1,0 +1,69 @@
+//! What stands to the right of a column in a condition: lists and patterns.
+
+use sea_orm::{
+    ColumnTrait, Value,
+    sea_query::{BinOper, Expr, ExprTrait, Func, LikeExpr},
+};
+
+use super::Clause;
+use crate::backend::list_as_one_value;
+
+/// The character that takes the meaning from `%` and `_` in escaped patterns. Unlike a backslash, it is an ordinary
+/// character in the string literals of every database.
+const ESCAPE: char = '!';
+
+pub(super) fn is_null(value: &Value) -> bool {
+    *value == value.as_null()
+}
+
+/// The values that are not NULL, and whether there was a NULL.
+pub(super) fn split_nulls<V: Into<Value>>(values: impl IntoIterator<Item = V>) -> (Vec<Value>, bool) {
+    let (nulls, values): (Vec<Value>, Vec<Value>) = values.into_iter().map(Into::into).partition(is_null);
+    (values, !nulls.is_empty())
+}
+
+/// One of the values, or none of them.
+pub(super) fn list<C: ColumnTrait + Send + Sync + 'static>(column: C, values: Vec<Value>, negated: bool) -> Clause {
+    // A value that needs a cast of its own cannot be one among many.
+    let plain = values.first().is_some_and(|first| {
+        let value = Expr::val(first.clone());
+        column.save_as(value.clone()) == value
+    });
+    Clause::late(move |backend| {
+        let one =
+            if plain { list_as_one_value(backend, Expr::col(column.as_column_ref()), &values, negated) } else { None };
+        let each = || values.iter().cloned();
+        Ok(one.unwrap_or_else(|| if negated { column.is_not_in(each()) } else { column.is_in(each()) }))
+    })
+}
+
+/// The column is like `text`, taken literally, between wildcards.
+pub(super) fn like_literally(column: impl ColumnTrait, before: &str, text: &str, after: &str) -> Expr {
+    Expr::col(column.as_column_ref()).like(LikeExpr::new(pattern(before, text, after)).escape(ESCAPE))
+}
+
+/// As [`like_literally`], in upper and lower case alike. Not ILIKE, which only PostgreSQL has, and for which an ordinary
+/// index does not serve.
+pub(super) fn like_ignoring_case(column: impl ColumnTrait, before: &str, text: &str, after: &str) -> Expr {
+    // The database lowers both: its idea of lower case counts, not Rust's.
+    let pattern = Expr::from(Func::lower(Expr::val(pattern(before, text, after))));
+    let escaped = pattern.binary(BinOper::Escape, Expr::Constant(ESCAPE.into()));
+    Expr::from(lower(column)).binary(BinOper::Like, escaped)
+}
+
+pub(super) fn lower(column: impl ColumnTrait) -> sea_orm::sea_query::FunctionCall {
+    Func::lower(Expr::col(column.as_column_ref()))
+}
+
+fn pattern(before: &str, text: &str, after: &str) -> String {
+    let mut pattern = String::with_capacity(before.len() + text.len() + after.len());
+    pattern.push_str(before);
+    for character in text.chars() {
+        if matches!(character, '%' | '_' | ESCAPE) {
+            pattern.push(ESCAPE);
+        }
+        pattern.push(character);
+    }
+    pattern.push_str(after);
+    pattern
+}

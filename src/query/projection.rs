@@ -1,0 +1,55 @@
+//! The columns of an entity as text, written once for each database.
+
+use std::{
+    any::TypeId,
+    collections::HashMap,
+    mem::{Discriminant, discriminant},
+    sync::{Arc, LazyLock, PoisonError, RwLock},
+};
+
+use foldhash::fast::FixedState;
+use sea_orm::{
+    DbBackend, EntityTrait, QueryTrait, StatementBuilder,
+    sea_query::{Expr, SelectStatement},
+};
+
+/// What `E::find()` selects.
+#[derive(Clone)]
+struct Projection {
+    /// An entity may choose its table as it goes.
+    table: String,
+    columns: Arc<str>,
+}
+
+type Projections = HashMap<(TypeId, Discriminant<DbBackend>), Option<Projection>, FixedState>;
+
+static KNOWN: LazyLock<RwLock<Projections>> = LazyLock::new(RwLock::default);
+
+/// `E::find()`, for this database only. Its columns are one piece of text, as building them anew is most of the work.
+pub(super) fn find<E: EntityTrait>(backend: DbBackend) -> SelectStatement {
+    let key = (TypeId::of::<E>(), discriminant(&backend));
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+    let projection = known.unwrap_or_else(|| {
+        let written = write::<E>(backend);
+        KNOWN.write().unwrap_or_else(PoisonError::into_inner).insert(key, written.clone());
+        written
+    });
+    let entity = E::default();
+    match projection {
+        Some(Projection { table, columns }) if table == entity.table_name() => {
+            SelectStatement::new().expr(Expr::cust(String::from(&*columns))).from(entity.table_ref()).take()
+        }
+        _ => E::find().into_query(),
+    }
+}
+
+/// `None` for an entity whose `find` is not the plain one.
+fn write<E: EntityTrait>(backend: DbBackend) -> Option<Projection> {
+    let entity = E::default();
+    let written = E::find().build(backend);
+    let nothing = SelectStatement::new().expr(Expr::cust("")).from(entity.table_ref()).take();
+    let nothing = StatementBuilder::build(&nothing, &backend).sql;
+    let columns = written.sql.strip_prefix("SELECT ")?.strip_suffix(nothing.strip_prefix("SELECT ")?)?;
+    let plain = written.values.is_none_or(|values| values.0.is_empty());
+    plain.then(|| Projection { table: entity.table_name().to_owned(), columns: columns.into() })
+}
