@@ -27,12 +27,41 @@ impl<E: EntityTrait> Key<E> {
         columns::<E>().map(|column| Some((column, model.get(column).into_value()?))).collect::<Option<_>>().map(Self)
     }
 
+    pub(super) fn parts(&self) -> impl Iterator<Item = (E::Column, &Value)> {
+        self.0.iter().map(|(column, value)| (*column, value))
+    }
+
     pub(super) fn into_values(self) -> impl Iterator<Item = Value> {
         self.0.into_iter().map(|(_, value)| value)
     }
 
+    /// Whether a row that has this key shows it as it is written here.
+    pub(super) fn is_exact(&self) -> bool {
+        self.0.iter().all(|(_, value)| {
+            matches!(
+                value,
+                Value::Bool(_)
+                    | Value::TinyInt(_)
+                    | Value::SmallInt(_)
+                    | Value::Int(_)
+                    | Value::BigInt(_)
+                    | Value::TinyUnsigned(_)
+                    | Value::SmallUnsigned(_)
+                    | Value::Unsigned(_)
+                    | Value::BigUnsigned(_)
+                    | Value::Uuid(_)
+            )
+        })
+    }
+
     pub(super) fn condition(&self) -> Condition {
         self.0.iter().fold(Condition::all(), |all, (column, value)| all.add(column.eq(value.clone())))
+    }
+}
+
+impl<E: EntityTrait> Clone for Key<E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 
@@ -46,14 +75,18 @@ impl<E: EntityTrait> fmt::Display for Key<E> {
     }
 }
 
-fn columns<E: EntityTrait>() -> impl Iterator<Item = E::Column> {
+pub(super) fn columns<E: EntityTrait>() -> impl Iterator<Item = E::Column> {
     E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column)
 }
 
 /// The keys without repetitions, in their order.
 pub(super) fn distinct<E: EntityTrait>(keys: impl Iterator<Item = KeyOf<E>>) -> Vec<Key<E>> {
+    without_repetitions(keys.map(Key::of))
+}
+
+pub(super) fn without_repetitions<E: EntityTrait>(keys: impl Iterator<Item = Key<E>>) -> Vec<Key<E>> {
     let mut seen = HashSet::new();
-    keys.map(Key::of).filter(|key: &Key<E>| seen.insert(key.to_string())).collect()
+    keys.filter(|key| seen.insert(key.to_string())).collect()
 }
 
 /// A condition that holds for the rows with one of the keys.

@@ -1,4 +1,4 @@
-//! Writing many rows.
+//! Rows given as JSON.
 
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Iterable, Value,
@@ -7,55 +7,18 @@ use sea_orm::{
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
-use super::{BaseDao, write::during};
+use super::super::BaseDao;
 use crate::{
     error::{Error, Result},
-    session::{Session, execute_transaction},
+    session::located,
 };
-
-/// Enough rows to make the round trip count little, few enough to keep the prepared statement small.
-const ROWS_PER_STATEMENT: usize = 1_000;
 
 impl<E> BaseDao<E>
 where
     E: EntityTrait,
     E::Model: IntoActiveModel<E::ActiveModel> + Sync,
-    E::ActiveModel: ActiveModelBehavior + Send,
+    E::ActiveModel: ActiveModelBehavior + Send + Sync,
 {
-    /// Inserts any number of rows, all or none of them, in as few statements as the database allows, and gives their
-    /// number. A column that a row does not set takes its default, whatever the other rows set. No rows: nothing is sent.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Operation`] around the database's failure.
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`insert`](Self::insert).
-    pub async fn insert_many<M>(&self, models: impl IntoIterator<Item = M>) -> Result<u64>
-    where
-        M: IntoActiveModel<E::ActiveModel>,
-    {
-        let mut models: Vec<_> = models.into_iter().map(IntoActiveModel::into_active_model).collect();
-        let session = self.session();
-        for model in &mut models {
-            self.columns.stamp_insert(model);
-        }
-        let mut ready = Vec::with_capacity(models.len());
-        for model in models {
-            ready.push(model.before_save(&session, true).await.map_err(during::<E>("insert"))?);
-        }
-        let statements = self.statements(ready);
-        match statements.len() {
-            0 => Ok(0),
-            1 => insert_all::<E>(&session, statements).await,
-            _ => {
-                execute_transaction(&session, async move |tx| -> Result<u64> { insert_all::<E>(tx, statements).await })
-                    .await
-            }
-        }
-    }
-
     /// Inserts rows given as JSON objects, by column name; else as [`insert_many`](Self::insert_many). A column that a row
     /// leaves out takes its default; when its type is an enum or another of your own, the model's field needs
     /// `#[serde(default)]` for that.
@@ -68,63 +31,16 @@ where
     /// # Cancel safety
     ///
     /// As [`insert`](Self::insert).
-    pub async fn insert_json(&self, rows: impl IntoIterator<Item = Json>) -> Result<u64>
+    #[track_caller]
+    pub fn insert_json(&self, rows: impl IntoIterator<Item = Json>) -> impl Future<Output = Result<u64>>
     where
         E::Model: DeserializeOwned,
     {
         let placeholders = placeholders::<E>();
         let models: Result<Vec<_>> =
             rows.into_iter().enumerate().map(|(row, json)| from_json::<E>(row, &json, &placeholders)).collect();
-        self.insert_many(models?).await
+        located(async move { self.insert_many(models?).await })
     }
-
-    /// Splits the rows by the columns they set, and each part by what one statement takes.
-    fn statements(&self, models: Vec<E::ActiveModel>) -> Vec<Vec<E::ActiveModel>> {
-        let mut groups: Vec<(Vec<bool>, Vec<E::ActiveModel>)> = Vec::new();
-        for model in models {
-            let set: Vec<bool> = E::Column::iter().map(|column| !model.is_not_set(column)).collect();
-            match groups.iter_mut().find(|(other, _)| *other == set) {
-                Some((_, group)) => group.push(model),
-                None => groups.push((set, vec![model])),
-            }
-        }
-        let bind_limit = self.capabilities().bind_limit;
-        let mut statements = Vec::new();
-        for (set, group) in groups {
-            let rows = match set.iter().filter(|set| **set).count() {
-                // DEFAULT VALUES makes one row.
-                0 => 1,
-                columns => (bind_limit / columns).clamp(1, ROWS_PER_STATEMENT),
-            };
-            let mut rest = group.into_iter();
-            loop {
-                let part: Vec<_> = rest.by_ref().take(rows).collect();
-                if part.is_empty() {
-                    break;
-                }
-                statements.push(part);
-            }
-        }
-        statements
-    }
-}
-
-async fn insert_all<E>(session: &Session, statements: Vec<Vec<E::ActiveModel>>) -> Result<u64>
-where
-    E: EntityTrait,
-    E::ActiveModel: Send,
-{
-    let mut inserted = 0;
-    for mut rows in statements {
-        // A row that sets nothing stands alone, and has SQL of its own.
-        let sets_nothing = rows.iter().all(|row| E::Column::iter().all(|column| row.is_not_set(column)));
-        let insert = match rows.pop() {
-            Some(row) if sets_nothing => E::insert(row).exec_without_returning(session).await,
-            last => E::insert_many(rows.into_iter().chain(last)).exec_without_returning(session).await,
-        };
-        inserted += insert.map_err(during::<E>("insert"))?;
-    }
-    Ok(inserted)
 }
 
 fn from_json<E>(row: usize, json: &Json, placeholders: &Map<String, Json>) -> Result<E::ActiveModel>

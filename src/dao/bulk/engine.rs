@@ -1,0 +1,246 @@
+//! What all writes of many rows have in common: parts, one transaction, and the search for the row that fails.
+
+use sea_orm::{ActiveModelBehavior, EntityTrait, IdenStatic, IntoActiveModel};
+
+use super::{
+    super::BaseDao,
+    copy::{CopyPlan, LEAST_ROWS},
+    locate::locate,
+    operation::{BulkStatement, Operation},
+    progress::Progress,
+    rows::{Group, Row, by_columns},
+};
+use crate::{
+    backend::is_because_of_a_row,
+    error::{Error, Result},
+    session::Session,
+};
+
+/// Rows that are held in memory at a time, beside those that the caller holds.
+const ROWS_AT_A_TIME: usize = 10_000;
+
+/// What was written.
+pub(super) struct Written<E: EntityTrait> {
+    pub(super) count: u64,
+    /// With their places in the call, when the rows were asked for.
+    pub(super) rows: Vec<(usize, E::Model)>,
+}
+
+impl<E: EntityTrait> Written<E> {
+    pub(super) fn none() -> Self {
+        Self { count: 0, rows: Vec::new() }
+    }
+
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.count += other.count;
+        self.rows.extend(other.rows);
+    }
+}
+
+impl<E> BaseDao<E>
+where
+    E: EntityTrait,
+    E::Model: IntoActiveModel<E::ActiveModel> + Sync,
+    E::ActiveModel: ActiveModelBehavior + Send + Sync,
+{
+    /// Writes all of the rows or none. What fits in one statement is sent as one, without a transaction of its own.
+    pub(super) async fn write_rows<X: From<Error>>(
+        &self,
+        operation: Operation,
+        models: impl Iterator<Item = E::ActiveModel> + Send,
+        mut progress: impl FnMut(Progress) -> Result<(), X> + Send,
+    ) -> Result<Written<E>, X> {
+        let total = match models.size_hint() {
+            (least, Some(most)) if least == most => Some(most as u64),
+            _ => None,
+        };
+        let mut rows = models.enumerate().map(|(index, model)| Row { index, model }).peekable();
+        let session = self.session();
+        let first: Vec<Row<E>> = rows.by_ref().take(ROWS_AT_A_TIME).collect();
+        if first.is_empty() {
+            return Ok(Written::none());
+        }
+        let mut writer = Writer::new(self, operation);
+        let mut report = |writer: &Writer<'_, E>| progress(Progress { done: writer.written.count, total });
+        if rows.peek().is_some() || !self.callbacks.is_empty() {
+            let tx = session.begin().await?;
+            let written = writer.write_parts(&tx, first, rows, &mut report).await;
+            end(tx, written).await?;
+            return Ok(writer.written);
+        }
+        let groups = writer.prepare(&session, first).await?;
+        if let [group] = groups.as_slice() {
+            let copied = writer.copy(&session, group, &group.rows).await?;
+            let copied = copied.and_then(|(count, copy)| (count == group.rows.len()).then_some(copy));
+            if let Some(statement) = copied.or_else(|| operation.only_statement::<E>(&session, self, group)) {
+                writer.write(&session, &group.columns, &group.rows, statement).await?;
+                report(&writer)?;
+                return Ok(writer.written);
+            }
+        }
+        let tx = session.begin().await?;
+        let written = writer.write_groups(&tx, groups, &mut report).await;
+        end(tx, written).await?;
+        Ok(writer.written)
+    }
+}
+
+/// Commits after a success, rolls back after a failure.
+async fn end<X: From<Error>>(tx: Session, done: Result<(), X>) -> Result<(), X> {
+    match done {
+        Ok(()) => Ok(tx.commit().await?),
+        Err(error) => {
+            tx.rollback_or_report().await;
+            Err(error)
+        }
+    }
+}
+
+/// Writes rows for which everything is filled in, inside of a transaction unless one statement is enough.
+pub(super) async fn write_ready<E>(
+    dao: &BaseDao<E>,
+    operation: Operation,
+    session: &Session,
+    rows: Vec<Row<E>>,
+) -> Result<Written<E>>
+where
+    E: EntityTrait,
+    E::Model: IntoActiveModel<E::ActiveModel> + Sync,
+    E::ActiveModel: ActiveModelBehavior + Send + Sync,
+{
+    let groups = by_columns(rows, |model, column| operation.writes::<E>(model, column));
+    // Whoever fills the rows in calls the callbacks.
+    let quiet = dao.quietly_within(session);
+    let mut writer = Writer::new(&quiet, operation);
+    writer.write_groups::<Error>(session, groups, &mut |_| Ok(())).await?;
+    Ok(writer.written)
+}
+
+pub(super) struct Writer<'d, E: EntityTrait> {
+    pub(super) dao: &'d BaseDao<E>,
+    pub(super) operation: Operation,
+    /// The rows are for the caller, and not only for the callbacks.
+    gives_rows: bool,
+    /// How rows of these columns are copied, `None` when they are not.
+    copies: Vec<(Vec<E::Column>, Option<CopyPlan>)>,
+    written: Written<E>,
+}
+
+impl<'d, E> Writer<'d, E>
+where
+    E: EntityTrait,
+    E::Model: IntoActiveModel<E::ActiveModel> + Sync,
+    E::ActiveModel: ActiveModelBehavior + Send + Sync,
+{
+    fn new(dao: &'d BaseDao<E>, operation: Operation) -> Self {
+        let told = operation == Operation::Insert && !dao.callbacks.is_empty();
+        let operation = if told { Operation::InsertReturning } else { operation };
+        Self { dao, operation, gives_rows: !told, copies: Vec::new(), written: Written::none() }
+    }
+
+    async fn write_parts<X: From<Error>>(
+        &mut self,
+        tx: &Session,
+        first: Vec<Row<E>>,
+        mut rest: impl Iterator<Item = Row<E>> + Send,
+        report: &mut (impl FnMut(&Self) -> Result<(), X> + Send),
+    ) -> Result<(), X> {
+        let mut part = first;
+        while !part.is_empty() {
+            let groups = self.prepare(tx, part).await?;
+            self.write_groups(tx, groups, report).await?;
+            part = rest.by_ref().take(ROWS_AT_A_TIME).collect();
+        }
+        Ok(())
+    }
+
+    /// Lets the conventions and the entity fill in what they do, and sorts the rows by the columns that are written.
+    async fn prepare(&self, session: &Session, rows: Vec<Row<E>>) -> Result<Vec<Group<E>>> {
+        let rows = self.call_before(session, rows).await.map_err(|error| self.operation.failed::<E>(error))?;
+        let mut ready = Vec::with_capacity(rows.len());
+        for Row { index, model } in rows {
+            let prepared = self.operation.prepare(self.dao, session, model).await;
+            let model =
+                prepared.map_err(|error| Error::Row { row: index, key: String::new(), source: Box::new(error) });
+            ready.push(Row { index, model: model.map_err(|error| self.operation.failed::<E>(error))? });
+        }
+        Ok(by_columns(ready, |model, column| self.operation.writes::<E>(model, column)))
+    }
+
+    async fn write_groups<X: From<Error>>(
+        &mut self,
+        tx: &Session,
+        groups: Vec<Group<E>>,
+        report: &mut (impl FnMut(&Self) -> Result<(), X> + Send),
+    ) -> Result<(), X> {
+        for group in &groups {
+            let mut left = group.rows.as_slice();
+            while !left.is_empty() {
+                let (count, statement) = match self.copy(tx, group, left).await? {
+                    Some(copy) => copy,
+                    None => self.operation.statement::<E>(tx, self.dao, &group.columns, left),
+                };
+                let (rows, rest) = left.split_at(count);
+                self.write(tx, &group.columns, rows, statement).await?;
+                report(self)?;
+                left = rest;
+            }
+        }
+        Ok(())
+    }
+
+    /// The COPY for the first of these rows, which are the group's last.
+    async fn copy(
+        &mut self,
+        session: &Session,
+        group: &Group<E>,
+        rows: &[Row<E>],
+    ) -> Result<Option<(usize, BulkStatement)>> {
+        if self.operation != Operation::Insert || rows.len() < LEAST_ROWS || !session.capabilities().copy_in {
+            return Ok(None);
+        }
+        let same = |(columns, _): &(Vec<E::Column>, _)| {
+            columns.iter().map(IdenStatic::as_str).eq(group.columns.iter().map(IdenStatic::as_str))
+        };
+        let known = match self.copies.iter().position(same) {
+            Some(known) => known,
+            None => {
+                let plan = CopyPlan::make(session, &group.columns, &rows[0]).await;
+                let plan = plan.map_err(|error| self.operation.failed::<E>(error))?;
+                self.copies.push((group.columns.clone(), plan));
+                self.copies.len() - 1
+            }
+        };
+        let plan = self.copies[known].1.as_ref();
+        Ok(plan
+            .and_then(|plan| plan.statement(&group.columns, rows))
+            .map(|(count, copy)| (count, BulkStatement::Copy(copy))))
+    }
+
+    /// Sends one statement. When it fails because of a row, the error says which.
+    async fn write(
+        &mut self,
+        session: &Session,
+        columns: &[E::Column],
+        rows: &[Row<E>],
+        statement: BulkStatement,
+    ) -> Result<()> {
+        let written = self.operation.run(session, self.dao, columns, rows, statement).await;
+        let written = match written {
+            Err(error) if is_because_of_a_row(&error) => {
+                Err(locate(self.operation, session, self.dao, columns, rows, error).await)
+            }
+            written => written,
+        };
+        let models = written.map_err(|error| self.operation.failed::<E>(error))?;
+        if !columns.is_empty() || self.operation != Operation::Update {
+            let called = self.call_after(session, rows, &models).await;
+            called.map_err(|error| self.operation.failed::<E>(error))?;
+        }
+        self.written.count += rows.len() as u64;
+        if self.gives_rows {
+            self.written.rows.extend(rows.iter().map(|row| row.index).zip(models));
+        }
+        Ok(())
+    }
+}

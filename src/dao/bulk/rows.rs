@@ -1,0 +1,135 @@
+//! Rows of a call, and those among them that can be written by one statement.
+
+use sea_orm::{ActiveModelTrait, EntityTrait, Iterable, Value, prelude::Json};
+
+use super::super::key::Key;
+use crate::backend::into_array;
+
+/// One row of a call.
+pub(super) struct Row<E: EntityTrait> {
+    /// From 0, in the order in which the caller gave the rows.
+    pub(super) index: usize,
+    pub(super) model: E::ActiveModel,
+}
+
+impl<E: EntityTrait> Row<E> {
+    /// Its primary key for a message: empty when the database makes it.
+    pub(super) fn name(&self) -> String {
+        Key::<E>::of_active_model(&self.model).map(|key| key.to_string()).unwrap_or_default()
+    }
+
+    /// What is written to `column`; NULL when nothing is.
+    pub(super) fn value(&self, column: E::Column) -> Value {
+        self.model.get(column).into_value().unwrap_or(Value::Bool(None))
+    }
+}
+
+/// Rows that write the same columns.
+pub(super) struct Group<E: EntityTrait> {
+    pub(super) columns: Vec<E::Column>,
+    pub(super) rows: Vec<Row<E>>,
+    writes: Vec<bool>,
+}
+
+/// Splits rows by the columns that they write; within a group they keep their order.
+pub(super) fn by_columns<E: EntityTrait>(
+    rows: impl IntoIterator<Item = Row<E>>,
+    writes: impl Fn(&E::ActiveModel, E::Column) -> bool,
+) -> Vec<Group<E>> {
+    let mut groups: Vec<Group<E>> = Vec::new();
+    // Most rows write what the one before them did.
+    let mut last = 0;
+    for row in rows {
+        let fits = |group: &Group<E>| {
+            E::Column::iter().zip(&group.writes).all(|(column, written)| writes(&row.model, column) == *written)
+        };
+        if !groups.get(last).is_some_and(fits) {
+            last = groups.iter().position(fits).unwrap_or(groups.len());
+        }
+        if last == groups.len() {
+            let written: Vec<bool> = E::Column::iter().map(|column| writes(&row.model, column)).collect();
+            let columns = E::Column::iter().zip(&written).filter_map(|(column, written)| written.then_some(column));
+            groups.push(Group { columns: columns.collect(), rows: Vec::new(), writes: written });
+        }
+        groups[last].rows.push(row);
+    }
+    groups
+}
+
+/// About how many bytes a value takes on its way to the database.
+pub(super) fn weight(value: &Value) -> usize {
+    match value {
+        Value::String(Some(text)) => text.len() + 8,
+        Value::Bytes(Some(bytes)) => bytes.len() + 8,
+        Value::Json(Some(json)) => json_weight(json),
+        _ => 12,
+    }
+}
+
+fn json_weight(json: &Json) -> usize {
+    match json {
+        Json::String(text) => text.len() + 4,
+        Json::Array(elements) => elements.iter().map(json_weight).sum::<usize>() + 4,
+        Json::Object(members) => {
+            members.iter().map(|(key, value)| key.len() + json_weight(value) + 4).sum::<usize>() + 4
+        }
+        _ => 12,
+    }
+}
+
+/// A statement with arrays is as long as one without, and the server keeps it prepared; beyond this it is not faster.
+pub(super) const ROWS_PER_ARRAY: usize = 10_000;
+
+/// What the server is asked to take in one message: far below the least that any takes by default.
+pub(super) const WEIGHT_LIMIT: usize = 8 << 20;
+
+/// The values of the first of the rows, an array for each column, with their number; `None` when a column has none.
+pub(super) fn take_columns<E: EntityTrait>(
+    columns: &[E::Column],
+    rows: &[Row<E>],
+    value: impl Fn(&Row<E>, E::Column) -> Value,
+) -> Option<(usize, Vec<Value>)> {
+    let most = rows.len().min(ROWS_PER_ARRAY);
+    let mut arrays: Vec<Vec<Value>> = columns.iter().map(|_| Vec::with_capacity(most)).collect();
+    let (mut count, mut total) = (0, 0);
+    while count < most && total < WEIGHT_LIMIT {
+        for (column, array) in columns.iter().zip(&mut arrays) {
+            let value = value(&rows[count], *column);
+            total += weight(&value);
+            array.push(value);
+        }
+        count += 1;
+    }
+    arrays.into_iter().map(|array| into_array(array).ok()).collect::<Option<_>>().map(|arrays| (count, arrays))
+}
+
+/// Statements of more rows are not faster.
+const ROWS_PER_LIST: usize = 1_024;
+
+/// The values of the first of the rows. Their number is a power of two, so that a database has to prepare no more than a
+/// dozen statements for each shape of rows, however many rows come.
+pub(super) fn take_rows<E: EntityTrait>(
+    columns: &[E::Column],
+    rows: &[Row<E>],
+    most: usize,
+    value: impl Fn(&Row<E>, E::Column) -> Value,
+) -> Vec<Vec<Value>> {
+    let most = power_of_two(rows.len().min(most).min(ROWS_PER_LIST));
+    let mut total = 0;
+    let mut taken = Vec::with_capacity(most);
+    for row in &rows[..most] {
+        if total >= WEIGHT_LIMIT {
+            break;
+        }
+        let values: Vec<Value> = columns.iter().map(|column| value(row, *column)).collect();
+        total += values.iter().map(weight).sum::<usize>();
+        taken.push(values);
+    }
+    taken.truncate(power_of_two(taken.len()));
+    taken
+}
+
+/// The greatest power of two that is not greater; 1 for 0.
+fn power_of_two(number: usize) -> usize {
+    1 << number.max(1).ilog2()
+}

@@ -1,0 +1,194 @@
+//! UPDATE of many rows, each with values of its own.
+
+use std::collections::HashSet;
+
+use sea_orm::{
+    ActiveModelBehavior, ColumnTrait, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn,
+    sea_query::{
+        Alias, CaseStatement, Condition, Expr, ExprTrait, IntoIden, SelectStatement, TableRef, UpdateStatement,
+        ValueTuple,
+    },
+};
+
+use super::{
+    super::{
+        BaseDao,
+        among::among,
+        key::{Key, any_of, keys_per_statement},
+    },
+    insert::unnest,
+    operation::Operation,
+    rows::{Row, take_columns, take_rows},
+};
+use crate::{
+    backend::Capabilities,
+    error::{Error, Result},
+    query::Conditions,
+    session::{Session, located},
+};
+
+/// The name of the new values within the statement.
+const NEW: &str = "sea_dao_new";
+
+/// Each CASE is looked through for each row.
+const ROWS_PER_CASE: usize = 64;
+
+/// One UPDATE for the first of the rows, and how many they are: as many as one statement takes.
+pub(super) fn update_statement<E: EntityTrait>(
+    capabilities: Capabilities,
+    dao: &BaseDao<E>,
+    columns: &[E::Column],
+    rows: &[Row<E>],
+) -> (usize, UpdateStatement) {
+    let key: Vec<E::Column> = E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column).collect();
+    let mut update = UpdateStatement::new();
+    update.table(E::default().table_ref());
+    let mut condition = Condition::all();
+    let count = if capabilities.update_from {
+        let all: Vec<E::Column> = key.iter().chain(columns).copied().collect();
+        let (count, from, names) = new_values(capabilities, &all, rows);
+        let new = |index: usize| all[index].save_as(Expr::col((NEW.into_iden(), names(index))));
+        update.from(from);
+        for (index, column) in columns.iter().enumerate() {
+            update.value(*column, new(key.len() + index));
+        }
+        for (index, column) in key.iter().enumerate() {
+            condition = condition.add(Expr::col(column.as_column_ref()).eq(new(index)));
+        }
+        count
+    } else {
+        let binds = columns.len() * (key.len() + 1) + key.len();
+        let count = rows.len().min(ROWS_PER_CASE).min(capabilities.bind_limit / binds).max(1);
+        let rows = &rows[..count];
+        let keys: Vec<Key<E>> = rows.iter().filter_map(|row| Key::of_active_model(&row.model)).collect();
+        for column in columns {
+            let choose = rows.iter().zip(&keys).fold(CaseStatement::new(), |choose, (row, key)| {
+                choose.case(key.condition(), column.save_as(Expr::val(row.value(*column))))
+            });
+            update.value(*column, choose.finally(Expr::col(*column)));
+        }
+        condition = condition.add(any_of(&keys));
+        count
+    };
+    if let Some(deleted_at) = dao.columns.deleted_at {
+        condition = condition.add(deleted_at.is_null());
+    }
+    update.cond_where(condition);
+    (count, update)
+}
+
+/// The values of the first of the rows as a table, with their number and the names of its columns.
+fn new_values<E: EntityTrait>(
+    capabilities: Capabilities,
+    columns: &[E::Column],
+    rows: &[Row<E>],
+) -> (usize, TableRef, fn(usize) -> Alias) {
+    if capabilities.arrays
+        && let Some((count, arrays)) = take_columns(columns, rows, |row, column| row.value(column))
+    {
+        let names = |index: usize| Alias::new(format!("c{index}"));
+        let mut select = SelectStatement::new();
+        for (index, array) in arrays.into_iter().enumerate() {
+            select.expr_as(unnest(array), names(index));
+        }
+        return (count, TableRef::SubQuery(Box::new(select), NEW.into_iden()), names);
+    }
+    let values = take_rows(columns, rows, capabilities.bind_limit / columns.len() - 1, |row, column| row.value(column));
+    let values: Vec<ValueTuple> = values.into_iter().map(ValueTuple::Many).collect();
+    let names = |index: usize| Alias::new(format!("column{}", index + 1));
+    (values.len(), TableRef::ValuesList(values, NEW.into_iden()), names)
+}
+
+/// # Errors
+///
+/// [`Error::NotFound`] with the rows that are not there, when `updated` is not the number of rows.
+pub(super) async fn check_all_updated<E: EntityTrait>(
+    session: &Session,
+    dao: &BaseDao<E>,
+    rows: &[Row<E>],
+    updated: u64,
+) -> Result<()> {
+    if updated >= rows.len() as u64 {
+        return Ok(());
+    }
+    let dao = dao.within(session);
+    let keys: Vec<Key<E>> = rows.iter().filter_map(|row| Key::of_active_model(&row.model)).collect();
+    let mut found = HashSet::new();
+    for part in keys.chunks(keys_per_statement::<E>(session.capabilities())) {
+        let models = dao.query().filter(among(part, session.backend())).all().await?;
+        found.extend(models.iter().map(|model| Key::<E>::of_model(model).to_string()));
+    }
+    let missing: Vec<&Row<E>> = rows.iter().filter(|row| !found.contains(&row.name())).collect();
+    match missing.first() {
+        None => Ok(()),
+        Some(first) => Err(Error::Row { row: first.index, key: first.name(), source: Box::new(not_found(&missing)) }),
+    }
+}
+
+fn not_found<E: EntityTrait>(missing: &[&Row<E>]) -> Error {
+    const NAMED: usize = 10;
+    let mut key = missing.iter().take(NAMED).map(|row| row.name()).collect::<Vec<_>>().join("; ");
+    if missing.len() > NAMED {
+        key.push_str(&format!("; and {} more", missing.len() - NAMED));
+    }
+    Error::NotFound { entity: E::default().table_name(), key }
+}
+
+impl<E> BaseDao<E>
+where
+    E: EntityTrait,
+    E::Model: IntoActiveModel<E::ActiveModel> + Sync,
+    E::ActiveModel: ActiveModelBehavior + Send + Sync,
+{
+    /// Updates any number of rows, all or none of them, each in the columns that it sets, and gives their number. Rows
+    /// that set the same columns are updated by one statement. `updated_at` is set with them; deleted rows count as
+    /// missing. With [optimistic locking](Self::optimistic_lock) each version is checked and raised.
+    ///
+    /// ```
+    /// # use sea_dao::{BaseDao, Result, sea_orm::{ActiveValue::Set, IntoActiveModel}};
+    /// # use entities::user;
+    /// # async fn example(users: BaseDao<user::Entity>) -> Result<()> {
+    /// let raised = users.query().all().await?.into_iter().map(|user| {
+    ///     let balance = Set(user.balance + 5);
+    ///     user::ActiveModel { balance, ..user.into_active_model() }
+    /// });
+    /// users.update_many(raised.collect::<Vec<_>>()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Row`] with the first row that could not be updated, around: [`Error::NotFound`] with the keys that are
+    /// missing; [`Error::VersionConflict`]; [`Error::InvalidArgument`] for a row without its primary key, or with one that another row has; the
+    /// database's failure.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`insert`](Self::insert).
+    #[track_caller]
+    pub fn update_many<I>(&self, models: I) -> impl Future<Output = Result<u64>>
+    where
+        I: IntoIterator<Item = E::ActiveModel>,
+        I::IntoIter: Send,
+    {
+        located(self.update_rows(models.into_iter().collect()))
+    }
+
+    async fn update_rows(&self, models: Vec<E::ActiveModel>) -> Result<u64> {
+        let mut seen = HashSet::with_capacity(models.len());
+        for (row, model) in models.iter().enumerate() {
+            let key = Key::<E>::of_active_model(model).map(|key| key.to_string());
+            let expected = match &key {
+                None => "the whole primary key to be set",
+                Some(key) if !seen.insert(key.clone()) => "each row once",
+                Some(_) => continue,
+            };
+            let key = key.unwrap_or_default();
+            let source = Error::argument("primary key", if key.is_empty() { "(not set)" } else { &key }, expected);
+            return Err(Operation::Update.failed::<E>(Error::Row { row, key, source: Box::new(source) }));
+        }
+        let written = self.write_rows::<Error>(Operation::Update, models.into_iter(), |_| Ok(())).await?;
+        Ok(written.count)
+    }
+}

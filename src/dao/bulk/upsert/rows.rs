@@ -1,0 +1,112 @@
+//! The rows of an upsert before they are sent.
+
+use std::{collections::HashMap, fmt::Write as _};
+
+use sea_orm::{ActiveModelBehavior, ActiveModelTrait, EntityTrait, IdenStatic, IntoActiveModel, Value};
+
+use super::{
+    super::{
+        operation::Operation,
+        rows::{Group, Row, by_columns},
+    },
+    plan::{Change, Plan},
+};
+use crate::{
+    error::{Error, Result},
+    session::Session,
+};
+
+/// Rows as they are to be written.
+pub(super) struct Ready<E: EntityTrait> {
+    /// Those that another row may be in the way of.
+    pub(super) targeted: Vec<Group<E>>,
+    /// Those that are inserted in any case.
+    pub(super) free: Vec<Row<E>>,
+}
+
+impl<E: EntityTrait> Ready<E> {
+    /// Whether it is one row, and another may be in its way.
+    pub(super) fn is_one(&self) -> bool {
+        match (self.targeted.as_slice(), self.free.as_slice()) {
+            ([group], []) => group.rows.len() == 1,
+            ([], [_]) => true,
+            _ => false,
+        }
+    }
+}
+
+impl<E> Plan<E>
+where
+    E: EntityTrait,
+    E::Model: IntoActiveModel<E::ActiveModel> + Sync,
+    E::ActiveModel: ActiveModelBehavior + Send + Sync,
+{
+    /// Lets the conventions and the entity fill in what they do, and checks the rows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Row`] for a row that cannot be written, or not beside the others.
+    pub(super) async fn prepare(&self, session: &Session, models: Vec<E::ActiveModel>) -> Result<Ready<E>> {
+        let mut targeted = Vec::with_capacity(models.len());
+        let mut free = Vec::new();
+        let mut seen = HashMap::with_capacity(models.len());
+        for (index, model) in models.into_iter().enumerate() {
+            let prepared = Operation::Insert.prepare(&self.dao, session, model).await;
+            let model =
+                prepared.map_err(|error| Error::Row { row: index, key: String::new(), source: Box::new(error) })?;
+            let row = Row { index, model };
+            self.check_row(&row).map_err(|error| of_row(&row, error))?;
+            let Some(values) = self.target_values(&row.model) else {
+                free.push(row);
+                continue;
+            };
+            if let Some(earlier) = seen.insert(text(&values), index) {
+                return Err(of_row(&row, self.given_twice(earlier)));
+            }
+            targeted.push(row);
+        }
+        let targeted = by_columns(targeted, |model, column| Operation::Insert.writes::<E>(model, column));
+        Ok(Ready { targeted, free })
+    }
+
+    fn check_row(&self, row: &Row<E>) -> Result<()> {
+        let unset = |columns: &[E::Column]| columns.iter().find(|column| row.model.is_not_set(**column)).copied();
+        if !self.is_on_primary_key()
+            && let Some(column) = unset(&self.target)
+        {
+            let expected = "a value for each column of the conflict target; None for NULL";
+            return Err(Error::argument("row", format!("{} (not set)", column.as_str()), expected));
+        }
+        if let Change::Only(columns) = &self.change
+            && let Some(column) = unset(columns)
+        {
+            let expected = "a value for each column that is to be updated";
+            return Err(Error::argument("row", format!("{} (not set)", column.as_str()), expected));
+        }
+        Ok(())
+    }
+
+    /// The error of a row for whose target another row of the same call has the same values.
+    pub(super) fn given_twice(&self, earlier: usize) -> Error {
+        let names = self.target_names();
+        Error::argument("row", format!("the same {names} as in row {earlier}"), format!("each {names} once in a call"))
+    }
+}
+
+/// The error of one row.
+pub(super) fn of_row<E: EntityTrait>(row: &Row<E>, error: Error) -> Error {
+    Error::Row { row: row.index, key: row.name(), source: Box::new(error) }
+}
+
+pub(super) fn copy<E: EntityTrait>(row: &Row<E>) -> Row<E> {
+    Row { index: row.index, model: row.model.clone() }
+}
+
+/// Values as something that can be looked up.
+pub(super) fn text(values: &[Value]) -> String {
+    values.iter().fold(String::new(), |mut text, value| {
+        // Writing to a `String` does not fail.
+        let _ = write!(text, "{value:?},");
+        text
+    })
+}

@@ -1,0 +1,162 @@
+//! Looking up what is in the way first: then UPDATE of what is there, and INSERT of what is not.
+//!
+//! For databases whose INSERT cannot say which unique key it means. Whatever is in the way by another one makes the INSERT
+//! or UPDATE fail, as it should.
+
+use std::collections::HashMap;
+
+use sea_orm::{ActiveModelBehavior, ActiveModelTrait, EntityTrait, IntoActiveModel, ModelTrait};
+
+use super::{
+    super::{
+        super::key::Key,
+        engine::{Written, write_ready},
+        insert::after_insert,
+        operation::Operation,
+        rows::{Group, Row},
+    },
+    lookup::{Reading, Standing},
+    plan::{Plan, Sets},
+    rows::{copy, of_row},
+    run::{Attempt, Failure},
+};
+use crate::{
+    convention::no_moment_for,
+    error::{Error, Result},
+    session::Session,
+};
+
+/// A row that was given, and the one that is in its way.
+type Pair<'g, E> = (&'g Row<E>, <E as EntityTrait>::Model);
+
+impl<E> Plan<E>
+where
+    E: EntityTrait,
+    E::Model: IntoActiveModel<E::ActiveModel> + Sync,
+    E::ActiveModel: ActiveModelBehavior + Send + Sync,
+{
+    /// Writes rows inside of a transaction.
+    pub(super) async fn write_split(
+        &self,
+        tx: &Session,
+        group: &Group<E>,
+        attempt: Attempt,
+    ) -> Result<Written<E>, Failure> {
+        let rows: Vec<&Row<E>> = group.rows.iter().collect();
+        let sets = self.sets(&group.columns);
+        // What an outer transaction sees may be older than what is in the way.
+        let reading = if attempt.in_outer && attempt.number > 1 { Reading::ForUpdate } else { Reading::Plain };
+        let standings = self.standings(tx, &rows, reading).await?;
+        let (mut missing, mut updated) = (Vec::new(), Vec::new());
+        let mut written = Written::none();
+        for (row, standing) in rows.iter().zip(standings) {
+            match standing {
+                Standing::Nothing => missing.push(copy(row)),
+                Standing::Alive(model) if sets.is_empty() || sets.only_deleted => {
+                    written.rows.push((row.index, model));
+                }
+                Standing::Alive(model) => updated.push((*row, model)),
+                Standing::Deleted(model) => match self.insert_beside_deleted(tx, row, attempt).await? {
+                    Some(inserted) => written.absorb(inserted),
+                    None if self.restores => updated.push((*row, model)),
+                    None => return Err(Failure::Failed(self.held(row))),
+                },
+            }
+        }
+        if !updated.is_empty() {
+            written.absorb(self.update_locked(tx, updated, &sets, attempt).await?);
+        }
+        if !missing.is_empty() {
+            match write_ready(&self.dao, attempt.insert(), tx, missing).await {
+                Ok(inserted) => written.absorb(inserted),
+                Err(error) => return Err(self.why_not_inserted(tx, &rows, error).await),
+            }
+        }
+        Ok(written)
+    }
+
+    /// Inserts a row that has the target's values of a deleted one; `None` when that is in the way, which depends on the
+    /// unique index.
+    async fn insert_beside_deleted(&self, tx: &Session, row: &Row<E>, attempt: Attempt) -> Result<Option<Written<E>>> {
+        let savepoint = tx.begin().await?;
+        match write_ready(&self.dao, attempt.insert(), &savepoint, vec![copy(row)]).await {
+            Ok(written) => savepoint.commit().await.map(|()| Some(written)),
+            Err(error) => {
+                savepoint.rollback_or_report().await;
+                if error.is_unique_violation() { Ok(None) } else { Err(error) }
+            }
+        }
+    }
+
+    async fn update_locked(
+        &self,
+        tx: &Session,
+        pairs: Vec<Pair<'_, E>>,
+        sets: &Sets<E>,
+        attempt: Attempt,
+    ) -> Result<Written<E>, Failure> {
+        let keys: Vec<Key<E>> = pairs.iter().map(|(_, model)| Key::of_model(model)).collect();
+        let locked = self.by_key(tx, &keys, Reading::ForUpdate).await?;
+        let mut taken: HashMap<String, usize> = HashMap::with_capacity(pairs.len());
+        let mut changes = Vec::with_capacity(pairs.len());
+        for ((row, seen), key) in pairs.iter().zip(&keys) {
+            let name = key.to_string();
+            if let Some(earlier) = taken.insert(name.clone(), row.index) {
+                // Values that differ here may be the same to the database.
+                return Err(Failure::Failed(of_row(row, self.given_twice(earlier))));
+            }
+            let unchanged = |current: &&E::Model| {
+                self.values_of(current) == self.values_of(seen) && self.is_deleted(current) == self.is_deleted(seen)
+            };
+            let Some(current) = locked.get(&name).filter(unchanged) else {
+                let gone = Error::NotFound { entity: E::default().table_name(), key: name };
+                return Err(Failure::Raced(of_row(row, gone)));
+            };
+            changes.push(self.changed(row, current, sets)?);
+        }
+        // They are locked: neither deleted nor written by others since.
+        let mut dao = self.dao.within(tx);
+        dao.columns = dao.columns.without_checks();
+        let mut written = write_ready(&dao, Operation::Update, tx, changes).await?;
+        if attempt.returning {
+            let mut current = self.by_key(tx, &keys, Reading::Plain).await?;
+            let found = pairs
+                .iter()
+                .zip(&keys)
+                .filter_map(|((row, _), key)| current.remove(&key.to_string()).map(|model| (row.index, model)));
+            let (places, models): (Vec<_>, Vec<_>) = found.unzip();
+            written.rows = places.into_iter().zip(after_insert::<E>(tx, models).await?).collect();
+        }
+        Ok(written)
+    }
+
+    /// What is to be set in a row that is there.
+    fn changed(&self, row: &Row<E>, current: &E::Model, sets: &Sets<E>) -> Result<Row<E>> {
+        let mut model = <E::ActiveModel as ActiveModelTrait>::default();
+        for (column, value) in Key::<E>::of_model(current).parts() {
+            model.try_set(column, value.clone())?;
+        }
+        for column in &sets.columns {
+            model.try_set(*column, row.value(*column))?;
+        }
+        if let Some(deleted_at) = sets.restored {
+            model.try_set(deleted_at, no_moment_for::<E>(deleted_at))?;
+        }
+        if let Some(version) = self.raised_version(sets)? {
+            model.try_set(version, current.get(version))?;
+            self.dao.columns.expect_and_raise(&mut model)?;
+        }
+        Ok(Row { index: row.index, model })
+    }
+
+    /// A row that was not there may have been inserted by somebody else meanwhile.
+    async fn why_not_inserted(&self, tx: &Session, rows: &[&Row<E>], error: Error) -> Failure {
+        let failed = rows.iter().find(|row| error.row() == Some(row.index));
+        let Some(row) = failed.filter(|_| error.is_unique_violation()) else { return Failure::Failed(error) };
+        match self.standings(tx, &[row], Reading::ForShare).await {
+            Ok(standings) if matches!(standings.as_slice(), [Standing::Nothing]) => Failure::Failed(error),
+            Ok(_) => Failure::Raced(error),
+            Err(error) => Failure::Failed(error),
+        }
+    }
+}
