@@ -199,7 +199,7 @@ impl SqlHook for PrintSql {
         };
         let sql: String = statement.sql.chars().take(100).collect();
         let cut = if sql.len() < statement.sql.len() { "…" } else { "" };
-        println!("    {mark}{:>7.2} ms  {sql}{cut}", outcome.elapsed.as_secs_f64() * 1e3);
+        println!("    {mark}{:>7.2} ms  {sql}{cut}", outcome.execute.as_secs_f64() * 1e3);
     }
 }
 

@@ -5,7 +5,7 @@
 //! | to | take |
 //! |---|---|
 //! | connect | [`DatabaseConfig`], which gives a [`Database`] |
-//! | read and write the rows of an entity | [`BaseDao`], and the builders in [`query`] |
+//! | read and write the rows of an entity | [`BaseDao`], see [`dao`], and the builders in [`query`] |
 //! | do several things in one transaction | [`execute_transaction`], [`Database::transaction`] |
 //! | keep one connection for a request or job | [`Session`] |
 //! | run any SeaORM call | a `Session` or `Database`: both are SeaORM connections |
@@ -39,11 +39,16 @@
 //! ```
 
 pub mod backend;
+#[doc = include_str!("../docs/bulk.md")]
+pub mod bulk {
+    pub use crate::dao::{Loader, Progress, Upsert};
+}
 pub mod config;
-mod convention;
-mod dao;
+pub mod convention;
+pub mod dao;
 pub mod error;
 pub mod hooks;
+pub mod integrations;
 pub mod lifecycle;
 pub mod pool;
 pub mod prelude;
@@ -53,11 +58,11 @@ pub mod session;
 pub use sea_orm;
 
 pub use config::{DatabaseConfig, PoolConfig};
-pub use convention::Conventions;
+pub use convention::{Conventions, with_actor};
 pub use dao::BaseDao;
 pub use error::{Error, Result};
 pub use session::global;
-pub use session::{Database, FlushMode, Session, SessionProvider, execute_transaction};
+pub use session::{Database, FlushMode, RetryPolicy, Sandbox, Session, SessionProvider, execute_transaction};
 
 /// The examples in the README compile.
 #[cfg(doctest)]

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
 
@@ -102,7 +102,7 @@ impl Lifecycle {
         });
     }
 
-    /// Calls `progress` before and after each resource is closed.
+    /// Calls `progress` before and after each resource is closed. A panic in it is logged, and goes no further.
     pub fn on_progress(&mut self, progress: impl Fn(&Closing<'_>) + Send + Sync + 'static) {
         self.progress = Some(Box::new(progress));
     }
@@ -115,8 +115,10 @@ impl Lifecycle {
     pub async fn close(self) -> LifecycleReport {
         let Self { resources, progress } = self;
         let tell = |name: &str, outcome: Option<&Outcome>| {
-            if let Some(progress) = &progress {
-                progress(&Closing { name, outcome });
+            let Some(progress) = &progress else { return };
+            // What watches must not stop what is watched.
+            if catch_unwind(AssertUnwindSafe(|| progress(&Closing { name, outcome }))).is_err() {
+                tracing::error!(target: "sea_dao::lifecycle", %name, "the progress callback panicked");
             }
         };
         let mut done = Vec::with_capacity(resources.len());
