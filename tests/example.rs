@@ -2,7 +2,18 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
 
-use std::{fs, process::Command};
+use std::{env, fs, path::PathBuf, process::Command};
+
+/// Builds the example with the features that the tests are built with, so that little is built anew.
+fn example() -> PathBuf {
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--workspace", "--all-features", "--example", "user_dao"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status();
+    assert!(built.unwrap().success());
+    let test = env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().join("examples/user_dao")
+}
 
 /// Runs the example on a file with this text, and gives what it printed to both streams.
 fn run(text: &str) -> (bool, String) {
@@ -10,13 +21,7 @@ fn run(text: &str) -> (bool, String) {
     let (file, database) = (folder.path().join("users.csv"), folder.path().join("users.db"));
     fs::write(&file, text).unwrap();
     let url = format!("sqlite:{}?mode=rwc", database.display());
-    let output = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--all-features", "--example", "user_dao", "--"])
-        .arg(&file)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("DATABASE_URL", url)
-        .output()
-        .unwrap();
+    let output = Command::new(example()).arg(&file).env("DATABASE_URL", url).output().unwrap();
     let printed = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     (output.status.success(), printed)
 }

@@ -22,6 +22,8 @@ for_each_server!(
     a_close_says_what_it_left_behind,
     the_first_answer_is_bounded,
     a_commit_without_an_answer_is_unknown,
+    who_tries_to_connect_takes_one_that_comes_back,
+    who_cannot_connect_tries_until_the_deadline,
 );
 
 fn short(config: DatabaseConfig) -> DatabaseConfig {
@@ -159,7 +161,7 @@ async fn latency_is_no_fault(db: TestDb) {
 async fn a_refusing_server_is_waited_for(db: TestDb) {
     let (proxy, pool) = proxied(&db, |config| config.pool_size(2).pool_timeout(Duration::from_millis(400))).await;
     proxy.refuse();
-    proxy.cut();
+    proxy.cut().await;
     let first = in_time("the first", nonce(&pool, 1)).await.unwrap_err();
     assert!(first.is_disconnect(), "{first:?}");
     let second = in_time("the second", nonce(&pool, 1)).await.unwrap_err();
@@ -171,7 +173,7 @@ async fn a_refusing_server_is_waited_for(db: TestDb) {
 
     let patient = db.open(|_| DatabaseConfig::new(proxy.url()).pool_size(1).max_overflow(0)).await;
     proxy.refuse();
-    proxy.cut();
+    proxy.cut().await;
     assert!(nonce(&patient, 1).await.is_err());
     let waiting = tokio::spawn({
         let patient = patient.clone();
@@ -232,4 +234,42 @@ async fn a_commit_without_an_answer_is_unknown(db: TestDb) {
     assert_eq!(crate::support::count_users(db.outside()).await, 1, "it was committed");
     at_rest(&pool).await;
     check_books(&pool);
+}
+
+async fn who_tries_to_connect_takes_one_that_comes_back(db: TestDb) {
+    let (proxy, pool) = proxied(&db, |config| config.pool_size(3)).await;
+    let holder = pool.session();
+    nonce(&holder, 1).await.unwrap();
+    proxy.refuse();
+    let waiters: Vec<_> = (0..2)
+        .map(|number| {
+            let pool = pool.clone();
+            tokio::spawn(async move { nonce(&pool, number).await })
+        })
+        .collect();
+    // They are refused so often that the pauses between are as long as they get.
+    eventually("they try again and again", async || proxy.refused() >= 10).await;
+    drop(holder);
+    for (number, waiter) in waiters.into_iter().enumerate() {
+        assert_eq!(in_time("one who waits", waiter).await.unwrap().unwrap(), number as i64);
+    }
+    assert_eq!((pool.status().size, pool.counters().opened), (1, 1), "nothing could be opened");
+    at_rest(&pool).await;
+    check_books(&pool);
+}
+
+async fn who_cannot_connect_tries_until_the_deadline(db: TestDb) {
+    let limit = Duration::from_millis(1500);
+    let (proxy, pool) = proxied(&db, |config| config.pool_size(1).pool_timeout(limit)).await;
+    proxy.refuse();
+    proxy.cut().await;
+    assert!(nonce(&pool, 1).await.is_err(), "the connection is found dead");
+    let started = std::time::Instant::now();
+    let error = in_time("a checkout", nonce(&pool, 2)).await.unwrap_err();
+    assert!(error.to_string().contains("cannot connect to"), "{error}");
+    let waited = started.elapsed();
+    assert!(waited >= limit - Duration::from_millis(100), "it gave up after {waited:?}");
+    assert_eq!(pool.counters().timeouts, 1, "{:?}", pool.counters());
+    proxy.heal();
+    assert_eq!(nonce(&pool, 3).await.unwrap(), 3);
 }

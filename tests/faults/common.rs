@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Far more than any deadline that the tests set.
-pub(crate) const GENEROUS: Duration = Duration::from_secs(15);
+pub(crate) const GENEROUS: Duration = Duration::from_secs(60);
 
 /// A pool whose connections pass a proxy.
 pub(crate) async fn proxied(db: &TestDb, set: impl FnOnce(DatabaseConfig) -> DatabaseConfig) -> (Proxy, Database) {

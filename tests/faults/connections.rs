@@ -19,6 +19,7 @@ for_each_backend!(
     what_sets_a_connection_up_may_fail,
     values_of_any_type_find_the_right_rows,
     health_tells_what_the_server_is,
+    the_server_counts_its_sessions,
 );
 
 fn settings() -> PoolConfig {
@@ -119,6 +120,30 @@ async fn health_tells_what_the_server_is(db: TestDb) {
     check_books(&pool);
 }
 
+async fn the_server_counts_its_sessions(db: TestDb) {
+    let pool = db.open(|config| config.pool_size(3)).await;
+    if !db.capabilities().server {
+        let refused = pool.server_sessions().await.unwrap_err();
+        assert!(matches!(refused, Error::Unsupported { .. }), "{refused:?}");
+        return;
+    }
+    pool.warm_up(3).await.unwrap();
+    let before = pool.server_sessions().await.unwrap();
+    assert!(before.open >= 3 && before.limit >= before.open, "{before:?}");
+    let other = db.open(|config| config.pool_size(2)).await;
+    other.warm_up(2).await.unwrap();
+    let tx = other.begin().await.unwrap();
+    insert_user(&tx, "a").await.unwrap();
+    let with_other = pool.server_sessions().await.unwrap();
+    assert_eq!(with_other.open, before.open + 2, "{before:?}");
+    if db.backend() == DbBackend::Postgres {
+        assert_eq!(with_other.idle_in_transaction, Some(1));
+    }
+    tx.rollback().await.unwrap();
+    other.close().await;
+    eventually("they are gone", async || pool.server_sessions().await.unwrap().open == before.open).await;
+}
+
 /// A session that takes no writes; MariaDB knows it of a whole server only, see `own_server.rs`.
 async fn health_sees_that_only_reads_are_taken(db: TestDb) {
     let read_only = match db.backend() {
@@ -129,8 +154,26 @@ async fn health_sees_that_only_reads_are_taken(db: TestDb) {
     assert!(pool.health().await.unwrap().read_only);
 }
 
+async fn a_file_opened_for_reading_is_read_only(db: TestDb) {
+    insert_user(db.outside(), "a").await.unwrap();
+    let url = db.url().replace("mode=rwc", "mode=ro");
+    let pool = db.open(|_| sea_dao::DatabaseConfig::new(url).pool_size(2)).await;
+    assert!(pool.health().await.unwrap().read_only);
+    assert_eq!(crate::support::count_users(&pool).await, 1);
+    let error = insert_user(&pool, "b").await.unwrap_err();
+    assert_eq!(error.class(), Some(sea_dao::error::ErrorClass::ReadOnly), "{error:?}");
+}
+
 mod read_only {
     mod sqlite {
+        #[test]
+        fn a_file_opened_for_reading_is_read_only() {
+            crate::support::run(
+                crate::support::Place::SqliteFile,
+                super::super::a_file_opened_for_reading_is_read_only,
+            );
+        }
+
         #[test]
         fn health_sees_that_only_reads_are_taken() {
             crate::support::run(crate::support::Place::SqliteFile, super::super::health_sees_that_only_reads_are_taken);

@@ -61,7 +61,7 @@ async fn cutting_the_connections_fails_only_what_was_executing(db: TestDb) {
     let load = Load::start(&pool, 8);
     for _ in 0..3 {
         load.goes_on(100).await;
-        proxy.cut();
+        proxy.cut().await;
     }
     load.goes_on(100).await;
     let failures = load.stop().await;
@@ -81,7 +81,7 @@ async fn a_commit_whose_answer_is_lost_is_unknown(db: TestDb) {
     let committing = tokio::spawn(tx.commit());
     eventually("COMMIT is sent", async || proxy.round_trips() > sent).await;
     eventually("it is committed", async || crate::support::count_users(db.outside()).await == 1).await;
-    proxy.cut();
+    proxy.cut().await;
     let error = in_time("the commit", committing).await.unwrap().unwrap_err();
     assert!(matches!(error, Error::CommitUnknown { .. }), "{error:?}");
     assert!(error.is_disconnect() && !error.is_retryable(), "{error:?}");
@@ -94,7 +94,7 @@ async fn a_transaction_whose_connection_dies_says_so(db: TestDb) {
     let (proxy, pool) = proxied(&db, |config| config.pool_size(2)).await;
     let tx = pool.begin().await.unwrap();
     insert_user(&tx, "a").await.unwrap();
-    proxy.cut();
+    proxy.cut().await;
     let lost = insert_user(&tx, "b").await.unwrap_err();
     assert!(lost.is_disconnect(), "{lost:?}");
     let refused = insert_user(&tx, "c").await.unwrap_err();

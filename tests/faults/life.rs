@@ -29,7 +29,7 @@ async fn a_close_with_a_deadline_names_who_holds_what(db: TestDb) {
     nonce(&session, 1).await.unwrap();
     let closing = tokio::spawn({
         let pool = pool.clone();
-        async move { pool.close_within(Duration::from_millis(300)).await }
+        async move { pool.close_within(Duration::from_secs(2)).await }
     });
     eventually("it is closed", async || pool.status().closed).await;
     let refused = in_time("a checkout", nonce(&pool, 2)).await.unwrap_err();

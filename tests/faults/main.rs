@@ -32,16 +32,26 @@ macro_rules! for_each_server {
 
 mod capture;
 mod common;
+mod protocol;
 mod proxy;
 mod server;
 
+mod alerts;
 mod bad_input;
+mod bank;
 mod blackhole;
 mod connections;
+mod counts;
 mod dropped;
+mod dropped_ends;
+mod everything;
+mod hard_times;
+mod health_pages;
 mod killed;
 mod life;
+mod lost_commit;
 mod maintenance;
+mod monitor;
 mod own_server;
 mod process;
 mod round_trips;

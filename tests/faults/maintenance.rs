@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sea_dao::{Database, PoolConfig, pool::CloseReason};
+use sea_dao::{Database, PoolConfig, config::PrePing, hooks::StatementKind, pool::CloseReason};
 
 use crate::{
-    common::{Load, at_rest, check_books},
-    support::{TestDb, eventually, nonce},
+    common::{Load, all_at_once, at_rest, check_books, in_time},
+    support::{Recorder, TestDb, eventually, nonce, poll_times},
 };
 
 for_each_backend!(
@@ -15,7 +15,16 @@ for_each_backend!(
     never_too_many_are_open_while_old_ones_are_replaced,
     those_being_closed_count_as_open,
     the_maintenance_ends_with_the_pool,
+    silent_connections_are_pinged,
+    so_many_are_kept_idle,
+    a_surplus_that_nobody_asked_for_is_closed,
 );
+
+mod servers {
+    use super::*;
+
+    for_each_server!(a_silent_connection_that_is_dead_is_replaced, what_was_killed_is_opened_again);
+}
 
 fn settings() -> PoolConfig {
     PoolConfig::default().pool_size(3).max_overflow(0)
@@ -105,4 +114,106 @@ async fn the_maintenance_ends_with_the_pool(db: TestDb) {
     drop(pool);
     // The hooks go with the pool, which nobody holds any more.
     eventually("the pool is gone", async || Arc::strong_count(&sign) == 1).await;
+}
+
+fn pings(recorder: &Recorder) -> usize {
+    recorder.take_kinds().into_iter().filter(|kind| *kind == StatementKind::Ping).count()
+}
+
+async fn silent_connections_are_pinged(db: TestDb) {
+    let recorder = Recorder::default();
+    let settings = settings().keepalive(Some(Duration::from_millis(200))).pool_pre_ping(PrePing::Never);
+    let pool = db.open(|config| config.pool(settings).hook(recorder.clone())).await;
+    pool.warm_up(3).await.unwrap();
+    recorder.forget();
+    let mut pinged = 0;
+    eventually("all are pinged, twice", async || {
+        pinged += pings(&recorder);
+        pinged >= 6
+    })
+    .await;
+    let counters = pool.counters();
+    assert_eq!((pool.status().size, counters.opened, counters.invalidations), (3, 3, 0), "{counters:?}");
+    // Those that were pinged are handed out again, all of them and no more.
+    drop(all_at_once(&pool, 3).await);
+    at_rest(&pool).await;
+    assert_eq!(pool.counters().opened, 3);
+    check_books(&pool);
+    in_time("closing", pool.close()).await;
+    assert_eq!(pool.status().size, 0);
+    check_books(&pool);
+}
+
+async fn a_silent_connection_that_is_dead_is_replaced(db: TestDb) {
+    let settings = settings().keepalive(Some(Duration::from_millis(200))).pool_pre_ping(PrePing::Never);
+    let pool = db.open(|config| config.pool(settings)).await;
+    pool.warm_up(3).await.unwrap();
+    db.kill_server_sessions().await;
+    eventually("they are found and closed", async || pool.status().size == 0).await;
+    for session in all_at_once(&pool, 3).await {
+        assert_eq!(nonce(&session, 1).await.unwrap(), 1, "nobody notices");
+    }
+    at_rest(&pool).await;
+    check_books(&pool);
+}
+
+async fn so_many_are_kept_idle(db: TestDb) {
+    let pool = db.open(|config| config.pool(settings().min_idle(2))).await;
+    eventually("two are idle", async || pool.status().idle == 2).await;
+    let sessions = all_at_once(&pool, 2).await;
+    eventually("there is room for one more", async || pool.status().idle == 1).await;
+    assert_eq!(pool.status().size, 3);
+    let third = all_at_once_more(&pool).await;
+    assert_eq!(pool.counters().opened, 3, "the one that was opened ahead is used");
+    drop((sessions, third));
+    at_rest(&pool).await;
+    assert_eq!(pool.status().idle, 3);
+    check_books(&pool);
+
+    // What is idle for too long goes, but for those that are to stay.
+    let settings = settings().min_idle(1).idle_timeout(Some(Duration::from_millis(100)));
+    let pool = db.open(|config| config.pool(settings)).await;
+    pool.warm_up(3).await.unwrap();
+    eventually("one stays", async || pool.status().size == 1).await;
+    assert_eq!(pool.counters().closed_for(CloseReason::Idle), 2);
+    check_books(&pool);
+}
+
+async fn all_at_once_more(pool: &Database) -> sea_dao::Session {
+    let session = pool.session();
+    nonce(&session, 1).await.unwrap();
+    session
+}
+
+async fn what_was_killed_is_opened_again(db: TestDb) {
+    let settings = settings().min_idle(3).keepalive(Some(Duration::from_millis(200)));
+    let pool = db.open(|config| config.pool(settings)).await;
+    eventually("all are idle", async || pool.status().idle == 3).await;
+    for _ in 0..2 {
+        let opened = pool.counters().opened;
+        db.kill_server_sessions().await;
+        eventually("all are replaced", async || pool.status().idle == 3 && pool.counters().opened == opened + 3).await;
+    }
+    drop(all_at_once(&pool, 3).await);
+    at_rest(&pool).await;
+    check_books(&pool);
+}
+
+/// Connections came back while somebody waited, who then gave up.
+async fn a_surplus_that_nobody_asked_for_is_closed(db: TestDb) {
+    // Its maintenance looks at it often.
+    let settings = settings().pool_size(1).max_overflow(3).idle_timeout(Some(Duration::from_secs(1)));
+    let pool = db.open(|config| config.pool(settings)).await;
+    let sessions = all_at_once(&pool, 4).await;
+    let mut waiting = std::pin::pin!(nonce(&pool, 1));
+    assert!(poll_times(&mut waiting, 1).await.is_none());
+    assert_eq!(pool.status().waiting, 1);
+    drop(sessions);
+    assert!(pool.status().idle > 1, "they are kept for the one who waits: {}", pool.status());
+    let answer = in_time("the one who waits", waiting).await;
+    assert_eq!(answer.unwrap(), 1);
+    eventually("the surplus is closed", async || pool.status().size <= 1).await;
+    assert!(pool.counters().closed_for(CloseReason::Overflow) >= 2, "{:?}", pool.counters());
+    at_rest(&pool).await;
+    check_books(&pool);
 }

@@ -65,7 +65,7 @@ async fn a_restart_under_load_is_waited_out(place: Place) {
     let error = in_time("a statement", nonce(&hasty, 1)).await.unwrap_err();
     assert!(matches!(error, Error::Connect { .. } | Error::PoolTimeout(_)), "{error:?}");
     assert!(error.to_string().contains("refused"), "it says why: {error}");
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let server = tokio::task::spawn_blocking(move || {
         server.start_again();
         server
@@ -91,6 +91,17 @@ async fn a_restart_under_load_is_waited_out(place: Place) {
     drop(server);
 }
 
+/// Connects as soon as the server has seen that others have gone.
+async fn once_there_is_room(config: DatabaseConfig) -> Database {
+    let mut opened = None;
+    eventually("there is room", async || {
+        opened = config.clone().connect().await.ok();
+        opened.is_some()
+    })
+    .await;
+    opened.unwrap()
+}
+
 async fn a_full_server_is_waited_for(place: Place) {
     let options: &[&str] = match place {
         Place::Postgres => {
@@ -113,17 +124,11 @@ async fn a_full_server_is_waited_for(place: Place) {
     drop(last);
     at_rest(&greedy).await;
     greedy.close().await;
-    let waiting = late.connect().await.unwrap();
-    let greedy = connect(&server, PoolConfig::default().pool_size(room - 1).max_overflow(0)).await;
-    let mut sessions = all_at_once(&greedy, room as usize - 1).await;
-    let own = waiting.session();
-    nonce(&own, 1).await.unwrap();
-    let more = DatabaseConfig::new(server.url()).pool(PoolConfig::default().pool_size(2).max_overflow(0));
-    drop(own);
-    waiting.close().await;
-    let waiting = more.connect().await.unwrap();
+    let waiting = once_there_is_room(late.pool_size(2)).await;
     let first = waiting.session();
     nonce(&first, 1).await.unwrap();
+    let greedy = once_there_is_room(DatabaseConfig::new(server.url()).pool_size(room - 1).max_overflow(0)).await;
+    let mut sessions = all_at_once(&greedy, room as usize - 1).await;
     let second = tokio::spawn({
         let waiting = waiting.clone();
         async move { nonce(&waiting, 2).await }
@@ -256,4 +261,66 @@ async fn tls_that_the_server_does_not_have_is_an_error(place: Place) {
     let shown = error.to_string();
     assert!(shown.contains("TLS"), "{shown}");
     assert!(!format!("{error:?} {shown}").contains("s3cret"), "{error:?}");
+}
+
+mod only_mariadb {
+    use super::*;
+    use crate::{
+        common::{number, server_id},
+        dropped::sleep,
+        proxy::Proxy,
+    };
+
+    const SLEEPING: &str = "SELECT COUNT(*) FROM information_schema.processlist WHERE info = 'SELECT SLEEP(60)'";
+
+    /// A server that was started again deals its numbers out from the beginning.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_kill_hits_no_later_session_with_the_same_number_on_mariadb() {
+        let mut server = start(Place::MariaDb, &[]).await;
+        let one = || PoolConfig::default().pool_size(1).max_overflow(0);
+        let before: Vec<Database> = vec![connect(&server, one()).await, connect(&server, one()).await];
+        let watcher = connect(&server, one()).await;
+        let proxy = Proxy::to(&server.url()).await;
+        let pool = DatabaseConfig::new(proxy.url()).pool(one()).connect().await.unwrap();
+        let same = server_id(&pool).await;
+        let sleeping = tokio::spawn({
+            let pool = pool.clone();
+            async move { sleep(&pool).await }
+        });
+        eventually("it sleeps", async || number(&watcher, SLEEPING).await == 1).await;
+        // Its client is not told that the server goes.
+        proxy.half_open();
+        let server = tokio::task::spawn_blocking(move || {
+            server.stop();
+            server.start_again();
+            server
+        })
+        .await
+        .unwrap();
+        let mut later = Vec::new();
+        let innocent = loop {
+            let session = connect(&server, one()).await.session();
+            let id = server_id(&session).await;
+            assert!(id <= same, "{id} was dealt out after {same}, which was not");
+            if id == same {
+                break session;
+            }
+            later.push(session);
+        };
+        sleeping.abort();
+        eventually("the dropped one is closed", async || pool.status().size == 0).await;
+        assert_eq!(in_time("the later one", server_id(&innocent)).await, same);
+        drop(before);
+    }
+
+    /// Error 1290 names whatever option stands in the way.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_server_that_refuses_something_else_is_no_demoted_primary_on_mariadb() {
+        let server = start(Place::MariaDb, &["--secure-file-priv=/usr"]).await;
+        let pool = connect(&server, PoolConfig::default().pool_size(1).max_overflow(0)).await;
+        let refused = pool.execute_unprepared("SELECT 1 INTO OUTFILE '/tmp/sea-dao-never'").await;
+        let error = Error::from(refused.unwrap_err());
+        assert!(error.to_string().contains("1290") && error.class() == Some(ErrorClass::Other), "{error:?}");
+        assert_eq!((pool.counters().invalidations, pool.status().idle), (0, 1));
+    }
 }

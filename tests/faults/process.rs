@@ -15,7 +15,11 @@ use sea_dao::{
 
 use crate::support::{TestDb, nonce, poll_times};
 
-for_each_backend!(resources_are_closed_in_reverse_order, a_database_that_is_held_is_reported);
+for_each_backend!(
+    resources_are_closed_in_reverse_order,
+    a_database_that_is_held_is_reported,
+    a_watcher_that_panics_stops_nothing,
+);
 
 /// Says that this process is the child of a test.
 const ROLE: &str = "SEA_DAO_FAULTS_CHILD";
@@ -84,6 +88,17 @@ async fn a_database_that_is_held_is_reported(db: TestDb) {
     assert!(report.to_string().contains("process.rs:"), "{report}");
     assert_eq!(report.resources[0].1, Outcome::Closed);
     drop(session);
+}
+
+async fn a_watcher_that_panics_stops_nothing(db: TestDb) {
+    let pool = db.open(|config| config).await;
+    let mut lifecycle = Lifecycle::new();
+    lifecycle.database("database", pool.clone(), Duration::from_secs(5));
+    lifecycle.resource("other", Duration::from_secs(5), async || Ok::<(), Error>(()));
+    lifecycle.on_progress(|closing| panic!("{} is watched", closing.name));
+    let report = lifecycle.close().await;
+    assert!(report.is_clean() && report.resources.len() == 2, "{report}");
+    assert!(pool.status().closed);
 }
 
 mod alone {

@@ -1,12 +1,13 @@
 //! A TCP proxy between client and server that counts, delays, cuts and swallows.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -17,6 +18,11 @@ use tokio::{
     time::sleep,
 };
 use url::Url;
+
+use crate::{
+    protocol::{Protocol, Reader},
+    support::PATIENCE,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -40,8 +46,18 @@ struct Mode {
 #[derive(Default)]
 struct Counts {
     accepted: AtomicU64,
-    open: AtomicU64,
+    open: Mutex<BTreeSet<u64>>,
+    refused: AtomicU64,
     round_trips: AtomicU64,
+    /// Of the connections from the first one on.
+    statements: Mutex<Vec<u64>>,
+}
+
+impl Counts {
+    /// The numbers of the connections that are open.
+    fn open(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.open.lock().expect("no panic meanwhile")
+    }
 }
 
 /// A proxy on a port of its own. It ends with its handle, and its connections with it.
@@ -65,7 +81,8 @@ impl Proxy {
         url.set_port(Some(address.port())).expect("a port");
         let mode = watch::Sender::new(Mode::default());
         let counts = Arc::new(Counts::default());
-        let accepting = accept(listener, server, mode.subscribe(), counts.clone());
+        let protocol = if url.scheme() == "postgres" { Protocol::Postgres } else { Protocol::MySql };
+        let accepting = accept(listener, (server, protocol), mode.subscribe(), counts.clone());
         Self { url: url.into(), mode, counts, listener: tokio::spawn(accepting) }
     }
 
@@ -79,14 +96,25 @@ impl Proxy {
         self.counts.round_trips.load(Ordering::SeqCst)
     }
 
+    /// The statements that were sent through each connection, the first one first; those by which the driver sets a
+    /// connection up are among them.
+    pub(crate) fn statements(&self) -> Vec<u64> {
+        self.counts.statements.lock().expect("no panic meanwhile").clone()
+    }
+
     /// Connections that were made through it.
     pub(crate) fn accepted(&self) -> u64 {
         self.counts.accepted.load(Ordering::SeqCst)
     }
 
+    /// Connections that were closed at once.
+    pub(crate) fn refused(&self) -> u64 {
+        self.counts.refused.load(Ordering::SeqCst)
+    }
+
     /// Connections through it that are open.
     pub(crate) fn open(&self) -> u64 {
-        self.counts.open.load(Ordering::SeqCst)
+        self.counts.open().len() as u64
     }
 
     /// Everything in this direction takes longer from now on.
@@ -114,10 +142,15 @@ impl Proxy {
         self.mode.send_modify(|mode| mode.refusing = true);
     }
 
-    /// Closes every connection that is open.
-    pub(crate) fn cut(&self) {
+    /// Closes every connection that is open, and waits until both ends are closed.
+    pub(crate) async fn cut(&self) {
         let accepted = self.accepted();
         self.mode.send_modify(|mode| mode.cut_below = accepted);
+        let started = Instant::now();
+        while self.counts.open().range(..accepted).next().is_some() {
+            assert!(started.elapsed() < PATIENCE, "they are still open");
+            sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Every connection that is open loses its server; its client is not told and never gets an answer.
@@ -141,24 +174,29 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, server: (String, u16), mode: watch::Receiver<Mode>, counts: Arc<Counts>) {
+type Server = ((String, u16), Protocol);
+
+async fn accept(listener: TcpListener, server: Server, mode: watch::Receiver<Mode>, counts: Arc<Counts>) {
     while let Ok((client, _)) = listener.accept().await {
         if mode.borrow().refusing {
+            counts.refused.fetch_add(1, Ordering::SeqCst);
             continue;
         }
-        let number = counts.accepted.fetch_add(1, Ordering::SeqCst);
+        let number = counts.accepted.load(Ordering::SeqCst);
+        counts.open().insert(number);
+        counts.statements.lock().expect("no panic meanwhile").push(0);
+        counts.accepted.store(number + 1, Ordering::SeqCst);
         let (server, mode, counts) = (server.clone(), mode.clone(), counts.clone());
         tokio::spawn(async move {
-            counts.open.fetch_add(1, Ordering::SeqCst);
             connection(client, server, number, mode, &counts).await;
-            counts.open.fetch_sub(1, Ordering::SeqCst);
+            counts.open().remove(&number);
         });
     }
 }
 
 async fn connection(
     mut client: TcpStream,
-    server: (String, u16),
+    (server, protocol): Server,
     number: u64,
     mode: watch::Receiver<Mode>,
     counts: &Counts,
@@ -171,8 +209,13 @@ async fn connection(
         let answered = AtomicBool::new(true);
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
-        let there = pump(from_client, to_server, Direction::ToServer, mode.clone(), &answered, counts);
-        let back = pump(from_server, to_client, Direction::ToClient, mode.clone(), &answered, counts);
+        let mut reader = Reader::new(protocol);
+        let count = |bytes: &[u8]| {
+            let sent = reader.read(bytes);
+            counts.statements.lock().expect("no panic meanwhile")[number as usize] += sent;
+        };
+        let there = pump(from_client, to_server, Direction::ToServer, mode.clone(), &answered, counts, count);
+        let back = pump(from_server, to_client, Direction::ToClient, mode.clone(), &answered, counts, |_| {});
         tokio::select! {
             () = there => false,
             () = back => false,
@@ -199,9 +242,11 @@ async fn pump(
     mut mode: watch::Receiver<Mode>,
     answered: &AtomicBool,
     counts: &Counts,
+    mut read: impl FnMut(&[u8]),
 ) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        read(&buffer[..length]);
         match direction {
             Direction::ToServer if answered.swap(false, Ordering::SeqCst) => {
                 counts.round_trips.fetch_add(1, Ordering::SeqCst);

@@ -40,10 +40,13 @@ fn everything() -> PoolConfig {
         .pool_order(PoolOrder::Fifo)
         .reset_on_return(ResetOnReturn::Full)
         .idle_timeout(Some(Duration::from_secs(60)))
+        .keepalive(Some(Duration::from_secs(30)))
+        .min_idle(2)
         .connect_timeout(Duration::from_secs(4))
         .statement_timeout(Some(Duration::from_secs(9)))
         .after_connect("SET a = 1")
         .leak_threshold(Some(Duration::from_secs(20)))
+        .leak_count(Some(8))
         .echo(true)
         .echo_pool(true)
 }
@@ -64,10 +67,13 @@ mod sqlite {
             pool_order = "fifo"
             reset_on_return = "full"
             idle_timeout = 60
+            keepalive = 30
+            min_idle = 2
             connect_timeout = 4
             statement_timeout = 9
             after_connect = ["SET a = 1"]
             leak_threshold = 20
+            leak_count = 8
             echo = true
             echo_pool = true
             slow_threshold = 0.2
@@ -86,8 +92,8 @@ mod sqlite {
         let config = env_file(
             "# a comment\nDB_URL=postgres://ada@localhost/app\nDB_POOL_SIZE=7\nDB_MAX_OVERFLOW=3\nDB_POOL_TIMEOUT=2.5\n\
              DB_POOL_RECYCLE=600\nDB_POOL_PRE_PING=1.5\nDB_POOL_ORDER=FIFO\nDB_RESET_ON_RETURN=Full\n\
-             DB_IDLE_TIMEOUT=60\nDB_CONNECT_TIMEOUT=4\nDB_STATEMENT_TIMEOUT=9\nDB_AFTER_CONNECT='SET a = 1'\n\
-             DB_LEAK_THRESHOLD=20\nDB_ECHO=yes\nDB_ECHO_POOL=on\nDB_SLOW_THRESHOLD=0.2\nDB_SLOW_VALUES=shown\nOTHER=1\n",
+             DB_IDLE_TIMEOUT=60\nDB_KEEPALIVE=30\nDB_MIN_IDLE=2\nDB_CONNECT_TIMEOUT=4\nDB_STATEMENT_TIMEOUT=9\nDB_AFTER_CONNECT='SET a = 1'\n\
+             DB_LEAK_THRESHOLD=20\nDB_LEAK_COUNT=8\nDB_ECHO=yes\nDB_ECHO_POOL=on\nDB_SLOW_THRESHOLD=0.2\nDB_SLOW_VALUES=shown\nOTHER=1\n",
         )
         .unwrap();
         assert_eq!(config.pool_config(), &everything());
@@ -128,6 +134,8 @@ mod sqlite {
             ("pool_size = 'many'", "pool_size", "many", "10000"),
             ("max_overflow = -1", "max_overflow", "-1", "10000"),
             ("max_overflow = 10001", "max_overflow", "10001", "0 to 10000"),
+            ("min_idle = 11", "min_idle", "11", "0 to pool_size, which is 10"),
+            ("keepalive = 0", "keepalive", "0ns", "more than zero, at most 7 days"),
             ("pool_timeout = 0", "pool_timeout", "0ns", "more than zero, at most 7 days"),
             ("pool_timeout = -3", "pool_timeout", "-3", "a number of seconds"),
             ("pool_timeout = 'soon'", "pool_timeout", "soon", "a number of seconds"),

@@ -33,6 +33,7 @@ async fn an_unreachable_or_missing_database_is_an_error_with_its_cause(db: TestD
         assert!(matches!(error, Error::Connect { .. }), "{error:?}");
         let text = error.to_string();
         assert!(text.contains("sqlite:///nowhere/at/all/test.db") && text.contains("unable to open"), "{text}");
+        assert!(text.contains("is made with ?mode=rwc"), "{text}");
         return;
     }
     url.set_path("no_such_database");

@@ -1,7 +1,7 @@
 //! A DAO's writes of one row, and its reads by key.
 
 use entities::{country, tag, user, user_tag};
-use sea_dao::{BaseDao, Error, query::Conditions};
+use sea_dao::{BaseDao, Error, hooks::StatementKind, query::Conditions};
 use sea_orm::{
     ActiveValue::{Set, Unchanged},
     EntityTrait, IntoActiveModel, ModelTrait,
@@ -285,7 +285,9 @@ async fn rows_by_many_keys(db: TestDb) {
     let mut found = users.find_by_ids(keys).await.unwrap();
     found.sort_unstable_by_key(|user| user.id);
     assert_eq!(found, all);
-    let sent = db.recorder().take();
+    let mut sent = db.recorder().take();
+    // So many keys may take longer than a connection is trusted to be idle.
+    sent.retain(|statement| statement.kind != StatementKind::Ping);
     assert_eq!(sent.len(), 70_000_usize.div_ceil(db.capabilities().bind_limit));
     assert!(sent.iter().all(|part| part.session == sent[0].session), "all parts on one connection");
 }

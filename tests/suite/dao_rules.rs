@@ -15,6 +15,7 @@ for_each_backend!(
     conventions_switched_off,
     the_entitys_callbacks_run,
     a_callback_refuses,
+    a_row_that_is_saved_has_its_callbacks_run_once,
     a_duplicate_is_a_unique_violation,
     a_missing_parent_is_a_foreign_key_violation,
     a_missing_value_is_a_not_null_violation,
@@ -76,7 +77,7 @@ async fn the_entitys_callbacks_run(db: TestDb) {
         .query()
         .ne(notes::Column::Id, note.id)
         .order_asc(notes::Column::Length)
-        .values([notes::Column::Length, notes::Column::SavedBy])
+        .columns([notes::Column::Length, notes::Column::SavedBy])
         .await
         .unwrap();
     assert_eq!(lengths, [(1, "insert".to_owned()), (2, "insert".to_owned())]);
@@ -153,4 +154,16 @@ async fn a_missing_value_is_a_not_null_violation(db: TestDb) {
     let error = set.exec().await.unwrap_err();
     assert!(error.is_not_null_violation() && error.to_string().starts_with("update user: "), "{error:?}");
     assert_eq!(outside(&db, ada.id).await, Some(ada));
+}
+
+async fn a_row_that_is_saved_has_its_callbacks_run_once(db: TestDb) {
+    notes::create(&db).await;
+    let notes = BaseDao::<notes::Entity>::with_conventions((*db).clone(), notes::NAMES);
+    // The count is the process's.
+    let body = |what| format!("{what} {}", db.url());
+    for (what, saved_by) in [("new", "insert"), ("again", "update")] {
+        let note = notes.save(notes::ActiveModel { id: Set(5), ..notes::note(&body(what)) }).await.unwrap();
+        assert_eq!((note.body, note.saved_by.as_str()), (body(what), saved_by));
+        assert_eq!(notes::saves(&body(what)), 1);
+    }
 }

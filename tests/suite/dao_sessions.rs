@@ -238,7 +238,7 @@ async fn transfers_at_the_same_time_keep_the_sum(db: TestDb) {
     const TASKS: usize = 32;
     let users = Arc::new(UserDao::new((*db).clone()));
     users.insert_many((0..8).map(|index| new_user_with(&index.to_string(), 100))).await.unwrap();
-    let ids: Vec<(i64,)> = users.query().order_asc(user::Column::Id).values([user::Column::Id]).await.unwrap();
+    let ids: Vec<(i64,)> = users.query().order_asc(user::Column::Id).columns([user::Column::Id]).await.unwrap();
 
     let mut tasks = Vec::new();
     for task in 0..TASKS {

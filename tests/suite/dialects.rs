@@ -1,6 +1,8 @@
 //! Builders without a database behind them, and the differences between the dialects.
 
-use entities::{country, customer_order, order_item};
+use std::cell::RefCell;
+
+use entities::{country, customer_order, order_item, user};
 use sea_dao::{BaseDao, Session, SessionProvider};
 use sea_orm::{DbBackend, Statement, Value};
 
@@ -10,6 +12,12 @@ macro_rules! for_each_dialect {
         for_each_dialect!(@ sqlite Sqlite $($test)+);
         for_each_dialect!(@ postgres Postgres $($test)+);
         for_each_dialect!(@ mariadb MySql $($test)+);
+
+        /// The statements that these tests expect.
+        pub(crate) fn expected(backend: sea_orm::DbBackend) -> Vec<sea_orm::Statement> {
+            $($test(backend);)+
+            crate::dialects::take_expected()
+        }
     };
     (@ $module:ident $backend:ident $($test:ident)+) => {
         mod $module {
@@ -33,6 +41,10 @@ impl SessionProvider for Nowhere {
 }
 
 pub(crate) fn countries() -> BaseDao<country::Entity> {
+    BaseDao::new(Nowhere)
+}
+
+pub(crate) fn users() -> BaseDao<user::Entity> {
     BaseDao::new(Nowhere)
 }
 
@@ -61,8 +73,18 @@ pub(crate) fn values_of(statement: &Statement) -> Vec<Value> {
     statement.values.clone().map(|values| values.0).unwrap_or_default()
 }
 
+thread_local! {
+    /// What [`is`] has seen.
+    static EXPECTED: RefCell<Vec<Statement>> = const { RefCell::new(Vec::new()) };
+}
+
+pub(crate) fn take_expected() -> Vec<Statement> {
+    EXPECTED.take()
+}
+
 #[track_caller]
 pub(crate) fn is(statement: &Statement, sql: &str, values: impl IntoIterator<Item = Value>) {
     assert_eq!(statement.sql, in_dialect(statement.db_backend, sql));
     assert_eq!(values_of(statement), values.into_iter().collect::<Vec<_>>());
+    EXPECTED.with_borrow_mut(|expected| expected.push(statement.clone()));
 }

@@ -7,10 +7,10 @@ use std::{
 
 use futures_util::TryStreamExt;
 use sea_dao::hooks::{SqlHook, StatementInfo, StatementKind, StatementOutcome, ValueDisplay};
-use sea_orm::{ConnectionTrait, EntityTrait, Statement};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement};
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::support::{Ended, Recorder, TestDb, insert_user, nonce, poll_times, slow_query};
+use crate::support::{Ended, Recorder, TestDb, insert_user, nonce, poll_times, slow_query, usernames};
 
 for_each_backend!(
     every_statement_is_seen_once_with_its_kind,
@@ -19,6 +19,9 @@ for_each_backend!(
     values_are_copied_only_for_hooks_that_need_them,
     a_hook_that_panics_does_no_harm,
     the_slow_log_shows_what_is_slow_and_hides_values,
+    what_the_slow_log_shows_runs_in_the_databases_console,
+    the_slow_log_is_bounded_for_each_fingerprint,
+    echo_logs_every_statement,
     a_point_select_on_a_warm_pool_sends_one_statement,
 );
 
@@ -124,7 +127,7 @@ async fn a_hook_that_panics_does_no_harm(db: TestDb) {
     assert_eq!(db.status().checked_out, 0);
 }
 
-/// Keeps the text of every warning of the slow-SQL log.
+/// Keeps the text of every event of the SQL logs.
 #[derive(Clone, Default)]
 struct Capture(Arc<Mutex<Vec<String>>>);
 
@@ -138,7 +141,7 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Capture {
             }
         }
 
-        if event.metadata().target() == "sea_dao::slow_sql" {
+        if ["sea_dao::slow_sql", "sea_dao::sql"].contains(&event.metadata().target()) {
             let mut text = Text(String::new());
             event.record(&mut text);
             self.0.lock().unwrap().push(text.0);
@@ -146,24 +149,29 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Capture {
     }
 }
 
-async fn the_slow_log_shows_what_is_slow_and_hides_values(db: TestDb) {
+/// All that the slow-SQL log has said since the last call. The statements of a future that is not spawned run on the
+/// thread that keeps the guard.
+fn capture() -> (tracing::subscriber::DefaultGuard, impl Fn() -> String) {
     let capture = Capture::default();
-    // The statements of a future that is not spawned run on this thread.
-    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(capture.clone()));
-    let logged = || std::mem::take(&mut *capture.0.lock().unwrap()).join("\n");
+    let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(capture.clone()));
+    (guard, move || std::mem::take(&mut *capture.0.lock().unwrap()).join("\n"))
+}
 
+async fn the_slow_log_shows_what_is_slow_and_hides_values(db: TestDb) {
+    let (_guard, logged) = capture();
     let slow = db.open(|config| config.slow_threshold(Duration::from_millis(1))).await;
     logged();
     slow_query(&slow).await.unwrap();
     let log = logged();
-    assert!(log.contains("succeeded") && log.contains("elapsed_ms") && log.contains("SELECT"), "{log}");
+    assert!(log.contains("succeeded") && log.contains("execute_ms") && log.contains("SELECT"), "{log}");
+    assert!(!log.contains("location"), "what is not the caller's line is not said: {log}");
 
     let never = db.open(|config| config.slow_threshold(Duration::from_secs(3600))).await;
     nonce(&never, 1).await.unwrap();
     slow_query(&never).await.unwrap();
     assert_eq!(logged(), "");
 
-    let all = db.open(|config| config.slow_threshold(Duration::ZERO)).await;
+    let all = db.open(|config| config.slow_threshold(Duration::ZERO).slow_interval(Duration::ZERO)).await;
     logged();
     nonce(&all, 987_654_321).await.unwrap();
     let log = logged();
@@ -173,14 +181,60 @@ async fn the_slow_log_shows_what_is_slow_and_hides_values(db: TestDb) {
     let log = logged();
     assert!(log.contains("UniqueViolation") && !log.contains("secret-name"), "{log}");
 
-    let shown = db.open(|config| config.slow_threshold(Duration::ZERO).slow_values(ValueDisplay::Shown)).await;
-    nonce(&shown, 987_654_321).await.unwrap();
+    let shown = |values| {
+        db.open(move |config| config.slow_threshold(Duration::ZERO).slow_interval(Duration::ZERO).slow_values(values))
+    };
+    let in_full = shown(ValueDisplay::Shown).await;
+    nonce(&in_full, 987_654_321).await.unwrap();
     let log = logged();
-    assert!(log.contains("987654321"), "{log}");
-    let cut = db.open(|config| config.slow_threshold(Duration::ZERO).slow_values(ValueDisplay::Cut(4))).await;
-    nonce(&cut, 987_654_321).await.unwrap();
+    assert!(log.contains("SELECT 987654321"), "{log}");
+    nonce(&shown(ValueDisplay::Cut(4)).await, 987_654_321).await.unwrap();
     let log = logged();
     assert!(log.contains("9876…") && !log.contains("98765"), "{log}");
+}
+
+async fn what_the_slow_log_shows_runs_in_the_databases_console(db: TestDb) {
+    let (_guard, logged) = capture();
+    let shown = db.open(|config| config.slow_threshold(Duration::ZERO).slow_values(ValueDisplay::Shown)).await;
+    let hostile = r#"it's a \ "quote" ? $1 -- /*"#;
+    let found = entities::user::Entity::find().filter(entities::user::Column::Username.eq(hostile));
+    logged();
+    assert_eq!(found.clone().all(&shown).await.unwrap(), []);
+    let log = logged();
+    let (_, sql) = log.split_once("succeeded: ").unwrap();
+    let (sql, _) = sql.rsplit_once(" kind=").unwrap_or((sql, ""));
+    insert_user(&*db, hostile).await.unwrap();
+    let copied = Statement::from_string(db.backend(), sql);
+    let rows = db.outside().query_all_raw(copied).await.unwrap();
+    assert_eq!(rows.len(), found.all(&*db).await.unwrap().len(), "{sql}");
+}
+
+async fn the_slow_log_is_bounded_for_each_fingerprint(db: TestDb) {
+    let (_guard, logged) = capture();
+    let slow = db.open(|config| config.slow_threshold(Duration::ZERO).slow_interval(Duration::from_secs(3600))).await;
+    logged();
+    for _ in 0..5 {
+        usernames(&slow).await;
+    }
+    assert_eq!(logged().matches("succeeded: SELECT").count(), 1);
+    insert_user(&slow, "a").await.unwrap();
+    assert!(logged().contains("INSERT"), "another statement is not held back");
+}
+
+async fn echo_logs_every_statement(db: TestDb) {
+    let (_guard, logged) = capture();
+    let pool = db.config().pool_config().clone().echo(true);
+    let echo = db.open(|config| config.pool(pool)).await;
+    logged();
+    echo.execute_transaction(async |tx| -> sea_dao::Result<()> {
+        nonce(tx, 1).await?;
+        nonce(tx, 2).await.map(drop)
+    })
+    .await
+    .unwrap();
+    let log = logged();
+    assert_eq!(log.matches("succeeded: ").count(), 4, "{log}");
+    assert!(log.contains("kind=begin") && log.contains("kind=commit"), "{log}");
 }
 
 async fn a_point_select_on_a_warm_pool_sends_one_statement(db: TestDb) {

@@ -126,7 +126,7 @@ async fn texts_in_lists_and_updates(db: TestDb) {
     assert_eq!(notes.query().not_in(notes::Column::Body, HOSTILE).count().await.unwrap(), 0);
     for text in HOSTILE {
         assert_eq!(notes.update_where().all_rows().set(notes::Column::Body, text).exec().await.unwrap(), 16);
-        let bodies: Vec<(String,)> = notes.query().values([notes::Column::Body]).await.unwrap();
+        let bodies: Vec<(String,)> = notes.query().columns([notes::Column::Body]).await.unwrap();
         assert!(bodies.iter().all(|(body,)| body == text), "{text:?}");
         let set = notes.update_where().eq(notes::Column::Body, text).set_expr(notes::Column::Body, Expr::val(text));
         assert_eq!(set.exec().await.unwrap(), 16, "{text:?}");
@@ -142,7 +142,7 @@ async fn patterns_match_only_what_they_say(db: TestDb) {
     for part in ["%", "_", "!", r"\", "a%", "a_", "a!", r"a\", "!%", r"\%", "%b", "_b", "!b", r"\b", "%_!", ""] {
         let found = async |query: sea_dao::query::QueryBuilder<notes::Entity>| {
             let bodies: Vec<(String,)> =
-                query.order_asc(notes::Column::Id).values([notes::Column::Body]).await.unwrap();
+                query.order_asc(notes::Column::Id).columns([notes::Column::Body]).await.unwrap();
             bodies.into_iter().map(|(body,)| body).collect::<Vec<_>>()
         };
         let expected = |holds: fn(&str, &str) -> bool| {
@@ -296,11 +296,34 @@ async fn numbers_beyond_the_databases_own(db: TestDb) {
 
 async fn a_list_beyond_the_bind_limit(db: TestDb) {
     let users = BaseDao::<user::Entity>::new((*db).clone());
+    let ada = users.insert(new_user("ada")).await.unwrap();
     let limit = i64::try_from(db.capabilities().bind_limit).unwrap();
-    assert_eq!(users.query().in_(user::Column::Id, 0..limit).all().await.unwrap(), []);
+    for beyond in [60_000, limit + 1, 3 * limit] {
+        let numbers = || 1 - beyond..=ada.id;
+        let names = || (0..beyond).map(|number| number.to_string()).chain(["ada".to_owned()]);
+        assert_eq!(users.query().in_(user::Column::Id, numbers()).all().await.unwrap().len(), 1);
+        assert_eq!(users.query().in_(user::Column::Username, names()).all().await.unwrap().len(), 1);
+        assert_eq!(users.count().not_in(user::Column::Username, names()).await.unwrap(), 0);
+        let update = users.update_where().in_(user::Column::Id, numbers()).set(user::Column::Status, 1);
+        assert_eq!(update.exec().await.unwrap(), 1);
+        let delete = users.delete_where().in_(user::Column::Username, names()).hard();
+        assert_eq!(delete.exec().await.unwrap(), 1);
+        users.insert(user::ActiveModel { id: Set(ada.id), ..new_user("ada") }).await.unwrap();
+    }
+    let hostile = (0..limit).map(|number| number.to_string()).chain(HOSTILE.map(str::to_owned));
+    assert_eq!(users.query().in_(user::Column::Username, hostile).all().await.unwrap(), []);
+
+    // Points in time are no JSON: where there are no arrays, there is a limit.
+    let now = sea_orm::prelude::ChronoUtc::now();
     db.recorder().forget();
-    let refused = users.query().in_(user::Column::Id, 0..=limit).all().await.unwrap_err();
-    assert!(matches!(refused.root(), Error::InvalidArgument { argument: "statement", .. }), "{refused:?}");
-    assert_eq!(db.recorder().begun(), 0, "nothing is sent");
+    let refused = users.query().in_(user::Column::CreatedAt, (0..=limit).map(|_| now)).all().await;
+    match refused {
+        Ok(found) => assert_eq!(found, []),
+        Err(error) => {
+            assert!(matches!(error.root(), Error::InvalidArgument { argument: "statement", .. }), "{error:?}");
+            assert_eq!(db.recorder().begun(), 0, "nothing is sent");
+        }
+    }
+    users.delete_where().all_rows().hard().exec().await.unwrap();
     is_unharmed(&db).await;
 }

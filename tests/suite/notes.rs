@@ -1,5 +1,10 @@
 //! A table of the tests' own: an entity with callbacks, long texts, and times of three types under names of its own.
 
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, Mutex},
+};
+
 use sea_dao::Conventions;
 use sea_orm::{
     ActiveValue::Set,
@@ -38,6 +43,7 @@ impl ActiveModelBehavior for ActiveModel {
             if body == REFUSED {
                 return Err(DbErr::Custom("a refused note".to_owned()));
             }
+            *SAVES.lock().expect("not poisoned").entry(body.clone()).or_default() += 1;
             self.length = Set(i32::try_from(body.chars().count()).unwrap_or(i32::MAX));
         }
         self.saved_by = Set(if insert { "insert" } else { "update" }.to_owned());
@@ -53,8 +59,20 @@ impl ActiveModelBehavior for ActiveModel {
 }
 
 /// The names of the columns that the conventions call otherwise.
-pub(crate) const NAMES: Conventions =
-    Conventions { deleted_at: Some("removed_at"), created_at: Some("made_at"), updated_at: Some("changed_at") };
+pub(crate) const NAMES: Conventions = Conventions {
+    deleted_at: Some("removed_at"),
+    created_at: Some("made_at"),
+    updated_at: Some("changed_at"),
+    ..Conventions::NONE
+};
+
+/// How often `before_save` ran for each text.
+static SAVES: LazyLock<Mutex<HashMap<String, usize>>> = LazyLock::new(Mutex::default);
+
+/// How often `before_save` ran for this text, in the whole process.
+pub(crate) fn saves(body: &str) -> usize {
+    SAVES.lock().expect("not poisoned").get(body).copied().unwrap_or_default()
+}
 
 pub(crate) fn note(body: &str) -> ActiveModel {
     ActiveModel { body: Set(body.to_owned()), ..Default::default() }

@@ -121,7 +121,7 @@ async fn an_empty_list_sends_nothing(db: TestDb) {
     assert_eq!(found(none()).await, NOBODY);
     assert_eq!(none().first().await.unwrap(), None);
     assert!(none().one().await.unwrap_err().is_not_found());
-    assert_eq!(none().values::<(i64,)>([Id]).await.unwrap(), []);
+    assert_eq!(none().columns::<(i64,)>([Id]).await.unwrap(), []);
     assert_eq!(none().distinct().count().await.unwrap(), 0);
     assert_eq!(none().page(1, 10).await.unwrap().total, 0);
     assert_eq!(none().sum(Balance).await.unwrap(), 0);
@@ -190,7 +190,7 @@ async fn deleted_rows_are_left_out_everywhere(db: TestDb) {
     assert_eq!(users.query().sum(Balance).await.unwrap(), 1_000);
     assert_eq!(users.query().with_deleted().sum(Balance).await.unwrap(), 1_500);
     assert_eq!(users.query().max::<i64>(Balance).await.unwrap(), Some(400));
-    assert_eq!(users.query().eq(Status, 3).values::<(String,)>([Username]).await.unwrap(), [("dan".to_owned(),)]);
+    assert_eq!(users.query().eq(Status, 3).columns::<(String,)>([Username]).await.unwrap(), [("dan".to_owned(),)]);
 }
 
 async fn first_takes_one_row(db: TestDb) {
@@ -211,6 +211,8 @@ async fn one_wants_exactly_one_row(db: TestDb) {
     assert_eq!(users.query().eq(Username, "bob").one().await.unwrap().balance, 200);
     let none = users.query().eq(Status, 9).one().await.unwrap_err();
     assert!(matches!(none, Error::NotFound { entity: "user", .. }) && none.is_not_found(), "{none:?}");
+    let said = none.to_string();
+    assert!(said.contains("status") && said.contains("deleted_at") && !said.contains('9'), "{said}");
     db.recorder().forget();
     let many = users.query().one().await.unwrap_err();
     assert!(matches!(many, Error::NotUnique { entity: "user" }), "{many:?}");
@@ -233,14 +235,14 @@ async fn exists_asks_for_one_row(db: TestDb) {
 async fn values_as_tuples(db: TestDb) {
     let users = filled(&db).await;
     let query = users.query().order_asc(Username);
-    let pairs: Vec<(String, i64)> = query.clone().le(Balance, 200).values([Username, Balance]).await.unwrap();
+    let pairs: Vec<(String, i64)> = query.clone().le(Balance, 200).columns([Username, Balance]).await.unwrap();
     assert_eq!(pairs, [("ada".to_owned(), 100), ("bob".to_owned(), 200)]);
-    let emails: Vec<(Option<String>,)> = query.eq(Status, 2).values([Email]).await.unwrap();
+    let emails: Vec<(Option<String>,)> = query.eq(Status, 2).columns([Email]).await.unwrap();
     assert_eq!(emails, [(None,), (Some(r"50%_off!\".to_owned()),)]);
-    let statuses: Vec<(i16,)> = users.query().distinct().order_asc(Status).values([Status]).await.unwrap();
+    let statuses: Vec<(i16,)> = users.query().distinct().order_asc(Status).columns([Status]).await.unwrap();
     assert_eq!(statuses, [(1,), (2,), (3,)]);
     let when: Vec<(DateTimeWithTimeZone, Option<DateTimeWithTimeZone>)> =
-        users.query().with_deleted().order_asc(Username).values([CreatedAt, DeletedAt]).await.unwrap();
+        users.query().with_deleted().order_asc(Username).columns([CreatedAt, DeletedAt]).await.unwrap();
     assert!(when[3].1.is_none() && when[4].1.is_some_and(|deleted| deleted >= when[4].0), "{when:?}");
 }
 
@@ -261,10 +263,10 @@ async fn groups_into_a_type_of_ones_own(db: TestDb) {
         })
         .group_by(Status)
         .order_asc(Status);
-    let per_status: Vec<PerStatus> = groups.clone().all_as().await.unwrap();
+    let per_status: Vec<PerStatus> = groups.clone().into_model().all().await.unwrap();
     let row = |status, users, richest| PerStatus { status, users, richest };
     assert_eq!(per_status, [row(1, 1, 100), row(2, 2, 300), row(3, 1, 400)]);
-    let per_status: Vec<PerStatus> = groups.having(Id.count().gt(1)).all_as().await.unwrap();
+    let per_status: Vec<PerStatus> = groups.having(Id.count().gt(1)).into_model().all().await.unwrap();
     assert_eq!(per_status, [row(2, 2, 300)]);
 }
 
@@ -277,7 +279,7 @@ struct OrderOfUser {
 async fn rows_of_a_joined_table(db: TestDb) {
     let users = filled(&db).await;
     let orders = BaseDao::<customer_order::Entity>::new((*db).clone());
-    let ids: Vec<(i64,)> = users.query().order_asc(Username).values([Id]).await.unwrap();
+    let ids: Vec<(i64,)> = users.query().order_asc(Username).columns([Id]).await.unwrap();
     let order = |number: &str, (user_id,): (i64,), total| customer_order::ActiveModel {
         number: Set(number.to_owned()),
         user_id: Set(user_id),
@@ -299,7 +301,7 @@ async fn rows_of_a_joined_table(db: TestDb) {
     assert!(of_ada().exists().await.unwrap());
 
     let pairs: Vec<OrderOfUser> =
-        of_ada().limit(1).select(|select| select.column_as(Username, "username")).all_as().await.unwrap();
+        of_ada().limit(1).select(|select| select.column_as(Username, "username")).into_model().all().await.unwrap();
     assert_eq!(pairs, [OrderOfUser { number: "1".to_owned(), username: "ada".to_owned() }]);
     orders.delete_where().eq(customer_order::Column::Number, "1").exec().await.unwrap();
     assert_eq!(numbers(of_ada().all().await.unwrap()), ["2"], "deleted_at is asked of the right table");
@@ -320,21 +322,21 @@ async fn a_builder_runs_twice(db: TestDb) {
 async fn sea_orms_select_runs_on_a_session(db: TestDb) {
     let users = filled(&db).await;
     let session = db.session();
-    let select = users.query().eq(Status, 2).order_asc(Username).into_select();
+    let select = users.query().eq(Status, 2).order_asc(Username).into_select().unwrap();
     assert_eq!(names(select.clone().all(&session).await.unwrap()), ["bob", "cyd"]);
     let with_orders = select.find_with_related(customer_order::Entity).all(&session).await.unwrap();
     assert_eq!(with_orders.len(), 2);
     assert_eq!(user::Entity::find().all(&session).await.unwrap().len(), 5, "SeaORM itself sees deleted rows");
-    let second = users.query().order_asc(Username).offset(1).into_select().all(&session).await.unwrap();
+    let second = users.query().order_asc(Username).offset(1).into_select().unwrap().all(&session).await.unwrap();
     assert_eq!(names(second), ["bob", "cyd", "dan"]);
 }
 
 async fn a_value_of_the_wrong_type_is_an_error(db: TestDb) {
     let users = filled(&db).await;
-    let wrong = users.query().values::<(i64,)>([Username]).await.unwrap_err();
+    let wrong = users.query().columns::<(i64,)>([Username]).await.unwrap_err();
     assert_eq!(wrong.class(), Some(sea_dao::error::ErrorClass::Decode), "{wrong:?}");
     assert!(wrong.to_string().contains("select user"), "{wrong}");
-    let missing: Result<Vec<PerStatus>, _> = users.query().all_as().await;
+    let missing: Result<Vec<PerStatus>, _> = users.query().into_model().all().await;
     assert_eq!(missing.unwrap_err().class(), Some(sea_dao::error::ErrorClass::Decode));
     assert_eq!(users.count().await.unwrap(), 4, "the connection is in order");
 }

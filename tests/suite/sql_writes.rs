@@ -19,15 +19,15 @@ fn counts(backend: DbBackend) {
     use customer_order::Column::{Status, UserId};
     let from = r#"FROM "customer_order""#;
     let alive = r#""customer_order"."deleted_at" IS NULL"#;
-    is(&orders().count().build(backend), &format!("SELECT COUNT(*) {from} WHERE {alive}"), []);
-    is(&orders().count().with_deleted().build(backend), &format!("SELECT COUNT(*) {from}"), []);
+    is(&orders().count().build(backend).unwrap(), &format!("SELECT COUNT(*) {from} WHERE {alive}"), []);
+    is(&orders().count().with_deleted().build(backend).unwrap(), &format!("SELECT COUNT(*) {from}"), []);
     let sql = format!(r#"SELECT COUNT(*) {from} WHERE "customer_order"."status" = ? AND {alive}"#);
-    is(&orders().count().eq(Status, 1_i16).build(backend), &sql, [1_i16.into()]);
+    is(&orders().count().eq(Status, 1_i16).build(backend).unwrap(), &sql, [1_i16.into()]);
     let sql = format!(r#"SELECT COUNT("customer_order"."user_id") {from} WHERE {alive}"#);
-    is(&orders().count().column(UserId).build(backend), &sql, []);
+    is(&orders().count().column(UserId).build(backend).unwrap(), &sql, []);
     let sql = format!(r#"SELECT COUNT(DISTINCT "customer_order"."user_id") {from} WHERE {alive}"#);
-    is(&orders().count().distinct(UserId).build(backend), &sql, []);
-    is(&countries().count().build(backend), r#"SELECT COUNT(*) FROM "country""#, []);
+    is(&orders().count().distinct(UserId).build(backend).unwrap(), &sql, []);
+    is(&countries().count().build(backend).unwrap(), r#"SELECT COUNT(*) FROM "country""#, []);
 }
 
 fn updates(backend: DbBackend) {

@@ -1,10 +1,12 @@
 //! Transactions and savepoints by their handles.
 
-use entities::user;
-use sea_dao::{Error, SessionProvider, hooks::StatementKind};
-use sea_orm::{AccessMode, EntityTrait, IsolationLevel, TransactionTrait};
+use std::time::Duration;
 
-use crate::support::{TestDb, count_users, insert_user, nonce, usernames};
+use entities::user;
+use sea_dao::{Error, Result, SessionProvider, error::ErrorClass, hooks::StatementKind};
+use sea_orm::{AccessMode, DbBackend, EntityTrait, IsolationLevel, TransactionTrait};
+
+use crate::support::{TestDb, count_users, insert_user, nonce, poll_times, slow_query, usernames};
 
 for_each_backend!(
     commit_keeps,
@@ -28,7 +30,11 @@ for_each_backend!(
     a_session_that_is_in_no_transaction_cannot_commit,
     isolation_and_access_mode_reach_the_server,
     isolation_is_refused_in_a_nested_transaction,
-    a_read_only_transaction_refuses_writes_or_is_documented_not_to,
+    a_read_only_transaction_refuses_writes,
+    a_session_that_only_reads_still_does_after_a_read_only_transaction,
+    a_statement_timeout_holds_for_its_transaction_only,
+    an_inner_transaction_whose_outer_one_ends_meanwhile_is_none,
+    a_session_dropped_during_the_commit_does_not_disturb_it,
     beginning_and_ending_sends_what_it_has_to_and_no_more,
 );
 
@@ -323,18 +329,108 @@ async fn isolation_is_refused_in_a_nested_transaction(db: TestDb) {
     assert_eq!(count_users(db.outside()).await, 1);
 }
 
-async fn a_read_only_transaction_refuses_writes_or_is_documented_not_to(db: TestDb) {
-    let tx = db.transaction().read_only().begin().await.unwrap();
-    assert_eq!(count_users(&tx).await, 0);
-    let written = insert_user(&tx, "a").await;
-    if db.capabilities().server {
-        let error = written.unwrap_err();
-        assert_eq!(error.class(), Some(sea_dao::error::ErrorClass::ReadOnly), "{error:?}");
-    } else {
-        written.unwrap();
+async fn a_read_only_transaction_refuses_writes(db: TestDb) {
+    for (before, ending) in ["commit", "rollback", "drop"].into_iter().enumerate() {
+        let tx = db.transaction().read_only().begin().await.unwrap();
+        assert_eq!(count_users(&tx).await, before as u64);
+        let error = insert_user(&tx, "a").await.unwrap_err();
+        assert_eq!(error.class(), Some(ErrorClass::ReadOnly), "{error:?}");
+        match ending {
+            "commit" if !db.capabilities().failure_aborts_transaction => tx.commit().await.unwrap(),
+            "drop" => drop(tx),
+            _ => tx.rollback().await.unwrap(),
+        }
+        db.is_quiet().await;
+        let kept = insert_user(&*db, ending).await;
+        assert!(kept.is_ok(), "what follows may write: {kept:?}");
+        assert_eq!(db.status().size, 1, "on the same connection");
     }
-    tx.rollback().await.unwrap();
-    assert_eq!(count_users(db.outside()).await, 0);
+    assert_eq!(usernames(db.outside()).await, ["commit", "drop", "rollback"]);
+}
+
+async fn a_session_that_only_reads_still_does_after_a_read_only_transaction(db: TestDb) {
+    let sql = match db.backend() {
+        DbBackend::Sqlite => "PRAGMA query_only = ON",
+        DbBackend::Postgres => "SET default_transaction_read_only = on",
+        _ => "SET SESSION TRANSACTION READ ONLY",
+    };
+    let reader = db.open_set_up(sql).await;
+    let tx = reader.transaction().read_only().begin().await.unwrap();
+    tx.commit().await.unwrap();
+    let error = insert_user(&reader, "a").await.unwrap_err();
+    assert_eq!(error.class(), Some(ErrorClass::ReadOnly), "{error:?}");
+}
+
+async fn a_statement_timeout_holds_for_its_transaction_only(db: TestDb) {
+    let pool = db.open(|config| config.pool_size(1)).await;
+    let limit = Duration::from_millis(20);
+    let tx = pool.transaction().statement_timeout(limit).begin().await.unwrap();
+    let error = slow_query(&tx).await.unwrap_err();
+    assert!(matches!(error, Error::StatementTimeout { limit: told } if told == limit), "{error:?}");
+    let error = tx.commit().await.unwrap_err();
+    assert!(matches!(error, Error::TransactionAborted { .. }), "{error:?}");
+
+    // A busy machine may not even begin in time.
+    while pool.transaction().statement_timeout(limit).run(async |_| -> Result<()> { Ok(()) }).await.is_err() {}
+    slow_query(&pool).await.unwrap();
+
+    let nothing = pool.transaction().statement_timeout(Duration::ZERO).begin().await;
+    assert!(matches!(nothing, Err(Error::InvalidArgument { .. })), "{nothing:?}");
+}
+
+/// The outer transaction is dropped while the SAVEPOINT of the inner one is under way.
+async fn an_inner_transaction_whose_outer_one_ends_meanwhile_is_none(db: TestDb) {
+    let mut seen = 0;
+    for polls in 1..1_000 {
+        let outer = db.begin().await.unwrap();
+        insert_user(&outer, "outer").await.unwrap();
+        let shared = outer.session();
+        let mut begin = Box::pin(shared.begin());
+        let mut done = poll_times(&mut begin, polls).await;
+        let early = done.is_some();
+        drop(outer);
+        if done.is_none() {
+            done = Some(begin.await);
+        }
+        match done.unwrap() {
+            Err(Error::TransactionEnded) => seen += 1,
+            Ok(inner) => {
+                let ended = insert_user(&inner, "inner").await;
+                assert!(matches!(ended, Err(Error::TransactionEnded)), "{ended:?}");
+                let ended = inner.commit().await;
+                assert!(matches!(ended, Err(Error::TransactionEnded)), "{ended:?}");
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+        db.is_quiet().await;
+        assert_eq!(count_users(db.outside()).await, 0, "nothing of the dropped one is written");
+        if early {
+            // A database in this process may answer at once.
+            assert!(seen > 0 || polls == 1, "it was dropped meanwhile at least once");
+            return;
+        }
+    }
+    panic!("it never ends");
+}
+
+/// The session is dropped while its transaction is committing.
+async fn a_session_dropped_during_the_commit_does_not_disturb_it(db: TestDb) {
+    for polls in 1..1_000 {
+        let session = db.session();
+        let tx = session.begin().await.unwrap();
+        insert_user(&tx, &polls.to_string()).await.unwrap();
+        let mut commit = Box::pin(tx.commit());
+        let done = poll_times(&mut commit, polls).await;
+        drop(session);
+        if let Some(done) = done {
+            done.unwrap();
+            return;
+        }
+        commit.await.unwrap();
+        db.is_quiet().await;
+        assert_eq!(count_users(db.outside()).await, polls as u64);
+    }
+    panic!("it never ends");
 }
 
 async fn beginning_and_ending_sends_what_it_has_to_and_no_more(db: TestDb) {

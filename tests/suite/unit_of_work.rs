@@ -2,10 +2,12 @@
 
 use std::panic::AssertUnwindSafe;
 
+use entities::user;
 use futures_util::FutureExt;
 use sea_dao::{Error, FlushMode, Result, hooks::StatementKind};
+use sea_orm::ActiveValue::Set;
 
-use crate::support::{TestDb, count_users, insert_user, new_user, nonce, poll_times, usernames};
+use crate::support::{TestDb, count_users, insert_user, new_user, new_user_with, nonce, poll_times, usernames};
 
 for_each_backend!(
     pending_writes_go_out_before_a_read,
@@ -18,6 +20,7 @@ for_each_backend!(
     a_commit_whose_flush_fails_writes_nothing,
     a_failed_flush_of_one_write_spares_its_transaction,
     a_flush_dropped_before_its_commit_writes_nothing_and_keeps_the_writes,
+    a_flush_of_one_statement_that_is_dropped_is_unknown,
 );
 
 async fn pending_writes_go_out_before_a_read(db: TestDb) {
@@ -160,17 +163,58 @@ async fn a_flush_dropped_before_its_commit_writes_nothing_and_keeps_the_writes(d
         db.recorder().forget();
         let session = db.session();
         let name = polls.to_string();
-        session.add(new_user(&name));
+        let row = session.add(new_user(&name));
+        // Other columns, and so another statement.
+        session.add(new_user_with(&format!("{name}+"), 1));
+        session.add(user::ActiveModel { status: Set(7), ..new_user(&format!("{name}/")) });
         let done = poll_times(session.flush(), polls).await;
-        let unknown = db.recorder().take_kinds().contains(&StatementKind::Commit);
-        assert_eq!(session.pending(), usize::from(done.is_none()));
-        if done.is_none() && !unknown {
+        let unknown = done.is_none() && db.recorder().take_kinds().contains(&StatementKind::Commit);
+        if unknown {
+            assert_eq!(session.pending(), 0, "they may be written, and are not written again");
+            assert!(matches!(row.get(), Err(Error::WriteUnknown { .. })));
+            let reported = session.flush().await;
+            assert!(matches!(reported, Err(Error::FlushUnknown { writes: 3, .. })), "{reported:?}");
+            assert_eq!(session.flush().await.unwrap(), 0, "it is reported once");
+        } else if done.is_none() {
+            assert_eq!(session.pending(), 3);
+            assert!(matches!(row.get(), Err(Error::NotFlushed { .. })));
             // It can be flushed again.
-            assert_eq!(session.flush().await.unwrap(), 1);
+            assert_eq!(session.flush().await.unwrap(), 3);
         }
         drop(session);
         db.is_quiet().await;
         assert!(unknown || usernames(db.outside()).await.contains(&name));
+        if done.is_some() {
+            return;
+        }
+    }
+}
+
+async fn a_flush_of_one_statement_that_is_dropped_is_unknown(db: TestDb) {
+    if !db.capabilities().insert_returning {
+        return;
+    }
+    for polls in 0.. {
+        db.recorder().forget();
+        let session = db.session();
+        let name = polls.to_string();
+        let row = session.add(new_user(&name));
+        let done = poll_times(session.flush(), polls).await;
+        if done.is_none() && db.recorder().begun() > 0 {
+            assert_eq!(session.pending(), 0);
+            assert!(matches!(row.get(), Err(Error::WriteUnknown { .. })));
+            // The next statement of whatever kind says so.
+            let reported = nonce(&session, 1).await.unwrap_err();
+            assert!(matches!(reported.root(), Error::FlushUnknown { writes: 1, .. }), "{reported:?}");
+            assert_eq!(nonce(&session, 1).await.unwrap(), 1);
+        } else if done.is_none() {
+            assert_eq!(session.flush().await.unwrap(), 1);
+            assert!(row.get().is_ok());
+        }
+        drop(session);
+        db.is_quiet().await;
+        let written = usernames(db.outside()).await.iter().filter(|username| **username == name).count();
+        assert!(written <= 1);
         if done.is_some() {
             return;
         }

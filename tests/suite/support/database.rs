@@ -86,6 +86,26 @@ impl TestDb {
         self.shared.outside.kill_sessions(&self.shared.site).await
     }
 
+    /// Ends all of the crate's sessions where there is a server, and waits until they are gone.
+    pub(crate) async fn end_server_sessions(&self) {
+        if self.capabilities().server {
+            self.kill_server_sessions().await;
+            // Not `eventually`: a future with its closure inside is not provably `Send` in a callback.
+            while self.server_sessions().await > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    }
+
+    /// Another `Database` on the same data whose connections have run this SQL.
+    pub(crate) async fn open_set_up(&self, sql: &str) -> Database {
+        self.open(|config| {
+            let pool = config.pool_config().clone().after_connect(sql);
+            config.pool(pool)
+        })
+        .await
+    }
+
     /// How many transactions are open on the database while nothing is done in them.
     pub(crate) async fn idle_transactions(&self) -> usize {
         self.shared.outside.idle_transactions(&self.shared.site).await

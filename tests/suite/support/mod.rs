@@ -2,24 +2,27 @@
 //! sent.
 
 mod database;
+pub(crate) mod depots;
 mod outside;
 mod place;
 mod recorder;
 mod rows;
-mod run;
+pub(crate) mod run;
+pub(crate) mod staff;
 
 pub(crate) use database::TestDb;
 pub(crate) use place::Place;
-pub(crate) use recorder::{Ended, Recorder};
+pub(crate) use recorder::{Ended, Recorder, Seen};
 pub(crate) use rows::{
     add_to_balance, balances, count_users, insert_user, new_user, new_user_with, nonce, slow_query, usernames,
 };
 pub(crate) use run::{poll_times, run};
+pub(crate) use staff::{create_staff, employee};
 
 use std::time::{Duration, Instant};
 
 /// How long a test waits for something that has to happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Makes one test for each database out of each `async fn(TestDb)`, in modules `sqlite`, `postgres` and `mariadb`.
 macro_rules! for_each_backend {

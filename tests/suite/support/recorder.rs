@@ -1,10 +1,14 @@
 //! A hook that keeps what it is told.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    panic::Location,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use sea_dao::{
     error::ErrorClass,
-    hooks::{Completion, SqlHook, StatementInfo, StatementKind, StatementOutcome},
+    hooks::{Completion, Fingerprint, SqlHook, StatementInfo, StatementKind, StatementOutcome},
 };
 
 /// A hook that keeps what it is told. Clones share their record.
@@ -27,6 +31,11 @@ pub(crate) struct Seen {
     pub(crate) has_values: bool,
     pub(crate) session: Option<u64>,
     pub(crate) transaction: Option<u64>,
+    pub(crate) location: Option<&'static Location<'static>>,
+    pub(crate) fingerprint: Arc<Fingerprint>,
+    pub(crate) wait: Duration,
+    pub(crate) execute: Duration,
+    pub(crate) decode: Option<Duration>,
 }
 
 /// How it ended.
@@ -50,6 +59,11 @@ impl Recorder {
     /// The kinds of what has ended since the last call.
     pub(crate) fn take_kinds(&self) -> Vec<StatementKind> {
         self.take().into_iter().map(|seen| seen.kind).collect()
+    }
+
+    /// How many queries have ended since the last call; a ping is none.
+    pub(crate) fn take_queries(&self) -> usize {
+        self.take_kinds().into_iter().filter(|kind| *kind == StatementKind::Query).count()
     }
 
     /// How many statements were begun since [`forget`](Self::forget).
@@ -77,6 +91,11 @@ impl SqlHook for Recorder {
             has_values: statement.values.is_some(),
             session: statement.session,
             transaction: statement.transaction,
+            location: statement.location,
+            fingerprint: statement.fingerprint().clone(),
+            wait: outcome.wait,
+            execute: outcome.execute,
+            decode: outcome.decode,
         });
     }
 }

@@ -12,10 +12,15 @@ use futures_util::FutureExt;
 use super::{Place, TestDb};
 
 /// A test that takes longer hangs.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// Runs `test` on a database of its own, which is removed afterwards whatever the outcome.
 pub(crate) fn run<F: Future<Output = ()>>(place: Place, test: impl FnOnce(TestDb) -> F) {
+    run_within(LIMIT, place, test);
+}
+
+/// As [`run`], for a test that is known to take long.
+pub(crate) fn run_within<F: Future<Output = ()>>(limit: Duration, place: Place, test: impl FnOnce(TestDb) -> F) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime");
     runtime.block_on(async {
@@ -24,7 +29,7 @@ pub(crate) fn run<F: Future<Output = ()>>(place: Place, test: impl FnOnce(TestDb
             test(db.clone()).await;
             db.finish().await;
         };
-        let outcome = AssertUnwindSafe(tokio::time::timeout(LIMIT, body)).catch_unwind().await;
+        let outcome = AssertUnwindSafe(tokio::time::timeout(limit, body)).catch_unwind().await;
         db.remove().await;
         match outcome {
             Ok(done) => assert!(done.is_ok(), "the test hangs"),
