@@ -7,6 +7,24 @@ use crate::{
     scenario::Scenario,
 };
 
+/// How long something runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Length {
+    Time(Duration),
+    /// So many operations, for a profiler that counts instructions.
+    Operations(usize),
+}
+
+impl Length {
+    /// What is done before it and not counted.
+    pub(crate) fn warm_up(self) -> Self {
+        match self {
+            Self::Time(time) => Self::Time(time / 5),
+            Self::Operations(_) => Self::Operations(0),
+        }
+    }
+}
+
 /// What was asked for on the command line.
 #[derive(Debug)]
 pub(crate) struct Arguments {
@@ -14,7 +32,7 @@ pub(crate) struct Arguments {
     filter: Option<String>,
     pub(crate) rounds: usize,
     /// How long each contender runs in a round.
-    pub(crate) turn: Duration,
+    pub(crate) turn: Length,
     tasks: Vec<usize>,
     /// Part of the name of the contenders that are wanted; for looking at one in a profiler.
     only: Option<String>,
@@ -26,7 +44,7 @@ impl Arguments {
         let mut arguments = Self {
             filter: None,
             rounds: 9,
-            turn: Duration::from_millis(500),
+            turn: Length::Time(Duration::from_millis(500)),
             tasks: vec![1, 10, 64],
             only: None,
             plot: None,
@@ -36,8 +54,9 @@ impl Arguments {
                 "--rounds" => arguments.rounds = number(given.next(), "--rounds")?,
                 "--seconds" => {
                     let seconds: f64 = number(given.next(), "--seconds")?;
-                    arguments.turn = Duration::try_from_secs_f64(seconds)?;
+                    arguments.turn = Length::Time(Duration::try_from_secs_f64(seconds)?);
                 }
+                "--operations" => arguments.turn = Length::Operations(number(given.next(), "--operations")?),
                 "--tasks" => {
                     let list = given.next().unwrap_or_default();
                     arguments.tasks =
@@ -49,14 +68,22 @@ impl Arguments {
                 _ => arguments.filter = Some(argument),
             }
         }
-        if arguments.rounds == 0 || arguments.turn.is_zero() || arguments.tasks.contains(&0) {
-            return Err("rounds, seconds and tasks have to be more than 0".into());
+        let empty = matches!(arguments.turn, Length::Time(Duration::ZERO) | Length::Operations(0));
+        if arguments.rounds == 0 || empty || arguments.tasks.contains(&0) {
+            return Err("rounds, seconds, operations and tasks have to be more than 0".into());
         }
         Ok(arguments)
     }
 
     pub(crate) fn selected<'s>(&self, scenarios: &'s [Scenario]) -> impl Iterator<Item = &'s Scenario> {
-        scenarios.iter().filter(|scenario| self.filter.as_ref().is_none_or(|part| scenario.name().contains(part)))
+        let named = |name: &str| self.filter.as_deref().is_none_or(|filter| filter == name);
+        let all = Scenario::POSTGRES.iter().chain(Scenario::SQLITE);
+        // A whole name means that one, also when others contain it.
+        let whole = all.into_iter().any(|scenario| named(scenario.name()));
+        scenarios.iter().filter(move |scenario| match &self.filter {
+            Some(filter) if !whole => scenario.name().contains(filter),
+            _ => named(scenario.name()),
+        })
     }
 
     pub(crate) fn wants(&self, scenarios: &[Scenario]) -> bool {

@@ -5,7 +5,7 @@ use std::env;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend};
 
-use crate::contender::Result;
+use crate::{contender::Result, reading};
 
 /// Users in the table before a contender's turn.
 pub(crate) const USERS: i64 = 10_000;
@@ -19,19 +19,23 @@ impl Store {
         Migrator::up(&connection, None).await?;
         let sql = match connection.get_database_backend() {
             // It would work in some contender's turn.
-            DbBackend::Postgres => "ALTER TABLE \"user\" SET (autovacuum_enabled = off)",
-            _ => "PRAGMA journal_mode = WAL",
+            DbBackend::Postgres => {
+                let tables = ["\"user\"", "customer_order", "order_item", "tag"];
+                let off = tables.map(|table| format!("ALTER TABLE {table} SET (autovacuum_enabled = off); "));
+                off.concat() + reading::CREATE
+            }
+            _ => "PRAGMA journal_mode = WAL".to_owned(),
         };
-        connection.execute_unprepared(sql).await?;
+        connection.execute_unprepared(&sql).await?;
         Ok(Self(connection))
     }
 
-    /// Leaves exactly the users that each turn begins with.
+    /// Leaves exactly the users that each turn begins with, and nothing in the other tables that are written.
     pub(crate) async fn fill(&self) -> Result<()> {
         let columns = "\"user\" (username, email, phone, status, balance, profile)";
         let sql = match self.0.get_database_backend() {
             DbBackend::Postgres => format!(
-                "TRUNCATE \"user\" RESTART IDENTITY CASCADE; \
+                "TRUNCATE \"user\", tag, reading RESTART IDENTITY CASCADE; \
                  INSERT INTO {columns} SELECT 'user-' || n, 'user-' || n || '@example.com', '+49' || n, 1, n * 100, \
                  '{{\"language\": \"en\", \"newsletter\": true}}' FROM generate_series(1, {USERS}) AS n; \
                  ANALYZE \"user\""

@@ -1,14 +1,16 @@
 //! sea-dao beside other ways to reach a database, on one server, in turns.
 //!
 //! `tests/run --exec cargo bench -p sea-dao-benches --bench compare -- [FILTER] [--rounds N] [--seconds S]
-//! [--tasks 1,10,64] [--only CONTENDER] [--plot FILE.svg]`: see `docs/performance.md`.
+//! [--operations N] [--tasks 1,10,64] [--only CONTENDER] [--plot FILE.svg]`: see `docs/performance.md`.
 
 mod arguments;
 mod contender;
 mod contenders;
 mod fixture;
+mod graph;
 mod measure;
 mod plot;
+mod reading;
 mod report;
 mod scenario;
 
@@ -93,10 +95,15 @@ async fn measure_all(
 ) -> Result<Vec<Group>> {
     let mut groups = Vec::new();
     for scenario in arguments.selected(scenarios).filter(|_| !contenders.is_empty()) {
+        let contenders: Vec<_> =
+            contenders.iter().filter(|contender| !scenario.is_of_two() || contender.has_bulk()).cloned().collect();
+        if contenders.is_empty() {
+            continue;
+        }
         store.fill().await?;
-        scenario.check(contenders).await?;
+        scenario.check(&contenders).await?;
         for tasks in arguments.tasks_of(*scenario) {
-            let group = measure::group(contenders, store, *scenario, tasks, arguments).await?;
+            let group = measure::group(&contenders, store, *scenario, tasks, arguments).await?;
             report::print(&group);
             groups.push(group);
         }

@@ -8,7 +8,7 @@ use std::{
 use tokio::task::JoinSet;
 
 use crate::{
-    arguments::Arguments,
+    arguments::{Arguments, Length},
     contender::{Contender, Result},
     fixture::Store,
     scenario::Scenario,
@@ -61,7 +61,7 @@ pub(crate) async fn group(
             }
             let contender = &contenders[index];
             // Opens connections, prepares statements, and pings what was idle for long.
-            turn(contender, scenario, tasks, arguments.turn / 5).await?;
+            turn(contender, scenario, tasks, arguments.turn.warm_up()).await?;
             turns[index].push(turn(contender, scenario, tasks, arguments.turn).await?);
         }
     }
@@ -83,10 +83,9 @@ pub(crate) async fn group(
     Ok(Group { scenario, tasks, results: results.collect() })
 }
 
-async fn turn(contender: &Arc<dyn Contender>, scenario: Scenario, tasks: usize, length: Duration) -> Result<Turn> {
+async fn turn(contender: &Arc<dyn Contender>, scenario: Scenario, tasks: usize, length: Length) -> Result<Turn> {
     let started = Instant::now();
-    let end = started + length;
-    let mut working: JoinSet<_> = (0..tasks).map(|_| work(contender.clone(), scenario, end)).collect();
+    let mut working: JoinSet<_> = (0..tasks).map(|_| work(contender.clone(), scenario, length)).collect();
     let mut latencies = Vec::new();
     while let Some(finished) = working.join_next().await {
         latencies.extend(finished??);
@@ -97,16 +96,21 @@ async fn turn(contender: &Arc<dyn Contender>, scenario: Scenario, tasks: usize, 
     Ok(Turn { per_second: latencies.len() as f64 / elapsed, p50: nearest(0.5), p99: nearest(0.99) })
 }
 
-/// Works until `end`, once at least, and gives the seconds that each operation took.
-async fn work(contender: Arc<dyn Contender>, scenario: Scenario, end: Instant) -> Result<Vec<f64>> {
+/// Works for so long, once at least, and gives the seconds that each operation took.
+async fn work(contender: Arc<dyn Contender>, scenario: Scenario, length: Length) -> Result<Vec<f64>> {
     let mut latencies = Vec::new();
     let mut random = fastrand::Rng::new();
-    let mut before = Instant::now();
+    let started = Instant::now();
+    let mut before = started;
     loop {
         scenario.run(contender.as_ref(), &mut random).await?;
         let after = Instant::now();
         latencies.push((after - before).as_secs_f64());
-        if after >= end {
+        let done = match length {
+            Length::Time(time) => after - started >= time,
+            Length::Operations(operations) => latencies.len() >= operations,
+        };
+        if done {
             return Ok(latencies);
         }
         before = after;

@@ -24,7 +24,11 @@ pub(crate) fn summarize(groups: &[Group]) {
     println!("| | {}, operations/s |{}", baseline[0].name, row(others, |other| format!(" {} |", other.name)));
     println!("|---|--:|{}", row(others, |_| "--:|".to_owned()));
     for group in groups {
-        let ratios = row(&group.results[1..], |result| format!(" {:.2}, {:.2} |", result.ratio, result.p99_ratio));
+        // Not every contender takes part in everything.
+        let ratios = row(others, |other| match group.results.iter().find(|result| result.name == other.name) {
+            Some(result) => format!(" {:.2}, {:.2} |", result.ratio, result.p99_ratio),
+            None => " – |".to_owned(),
+        });
         println!("| {} | {:.0} |{ratios}", title(group), group.results[0].per_second);
     }
 }

@@ -13,6 +13,8 @@ use entities::user::Model;
 use crate::{
     contender::{Contender, NewUser, Result},
     fixture::USERS,
+    graph::NewGraph,
+    reading::readings,
 };
 
 /// What is measured.
@@ -25,6 +27,11 @@ pub(crate) enum Scenario {
     RequestOf3,
     Contended,
     BulkInsert10k,
+    BulkInsert100k,
+    BulkInsert100kReturning,
+    BulkUpdate10k,
+    FlushGraph,
+    Loader,
     SqlitePointSelect,
     SqliteInsert,
 }
@@ -38,6 +45,11 @@ impl Scenario {
         Self::RequestOf3,
         Self::Contended,
         Self::BulkInsert10k,
+        Self::BulkInsert100k,
+        Self::BulkInsert100kReturning,
+        Self::BulkUpdate10k,
+        Self::FlushGraph,
+        Self::Loader,
     ];
     pub(crate) const SQLITE: &[Self] = &[Self::SqlitePointSelect, Self::SqliteInsert];
 
@@ -50,6 +62,11 @@ impl Scenario {
             Self::RequestOf3 => "request_of_3",
             Self::Contended => "contended",
             Self::BulkInsert10k => "bulk_insert_10k",
+            Self::BulkInsert100k => "bulk_insert_100k",
+            Self::BulkInsert100kReturning => "bulk_insert_100k_returning",
+            Self::BulkUpdate10k => "bulk_update_10k",
+            Self::FlushGraph => "flush_graph",
+            Self::Loader => "loader",
             Self::SqlitePointSelect => "sqlite_point_select",
             Self::SqliteInsert => "sqlite_insert",
         }
@@ -58,15 +75,41 @@ impl Scenario {
     /// The number of tasks that belongs to the scenario.
     pub(crate) fn fixed_tasks(self) -> Option<usize> {
         match self {
-            Self::Contended => Some(64),
-            Self::BulkInsert10k => Some(1),
+            Self::Contended | Self::Loader => Some(64),
+            Self::BulkInsert10k
+            | Self::BulkInsert100k
+            | Self::BulkInsert100kReturning
+            | Self::BulkUpdate10k
+            | Self::FlushGraph => Some(1),
             _ => None,
         }
     }
 
+    /// Whether only the contender that the others are compared with takes part, and those that have a way of their own.
+    pub(crate) fn is_of_two(self) -> bool {
+        matches!(
+            self,
+            Self::BulkInsert100k
+                | Self::BulkInsert100kReturning
+                | Self::BulkUpdate10k
+                | Self::FlushGraph
+                | Self::Loader
+        )
+    }
+
     /// What it writes would slow down those that come after.
     pub(crate) fn writes(self) -> bool {
-        matches!(self, Self::Insert | Self::SelectUpdateCommit | Self::BulkInsert10k | Self::SqliteInsert)
+        matches!(
+            self,
+            Self::Insert
+                | Self::SelectUpdateCommit
+                | Self::BulkInsert10k
+                | Self::BulkInsert100k
+                | Self::BulkInsert100kReturning
+                | Self::BulkUpdate10k
+                | Self::FlushGraph
+                | Self::SqliteInsert
+        )
     }
 
     /// Does it once.
@@ -81,6 +124,13 @@ impl Scenario {
             Self::List100 => drop(black_box(contender.list_100(id() % (USERS - 100)).await?)),
             Self::RequestOf3 => drop(black_box(contender.request_of_3([id(), id(), id()]).await?)),
             Self::BulkInsert10k => contender.bulk_insert((0..10_000).map(|_| new_user()).collect()).await?,
+            Self::BulkInsert100k => contender.import(readings(100_000)).await?,
+            Self::BulkInsert100kReturning => drop(black_box(contender.import_returning(readings(100_000)).await?)),
+            Self::BulkUpdate10k => {
+                contender.bulk_update((1..=USERS).map(|id| (id, random.i64(0..1_000))).collect()).await?
+            }
+            Self::FlushGraph => drop(black_box(contender.flush_graph(NewGraph::of_user(id())).await?)),
+            Self::Loader => drop(black_box(contender.load(id()).await?)),
         }
         Ok(())
     }
@@ -121,6 +171,27 @@ impl Scenario {
                     let inserted = contender.list_100(after).await?;
                     inserted.len() == 3 && users.iter().zip(&inserted).all(|(new, user)| fits(new, user))
                 }
+                Self::BulkInsert100k => {
+                    contender.import(readings(3)).await?;
+                    first.import_returning(readings(1)).await?[0].id == 4 * (i64::try_from(index)? + 1)
+                }
+                Self::BulkInsert100kReturning => {
+                    let given = readings(3);
+                    let inserted = contender.import_returning(given.clone()).await?;
+                    inserted.len() == 3
+                        && given.iter().zip(&inserted).all(|(given, row)| given.taken_at.as_ref() == &row.taken_at)
+                }
+                Self::BulkUpdate10k => {
+                    contender.bulk_update(vec![(7, 70), (8, 80)]).await?;
+                    let updated = first.list_100(6).await?;
+                    (updated[0].balance, updated[1].balance) == (70, 80)
+                        && updated[0].updated_at > updated[2].updated_at
+                }
+                Self::FlushGraph => {
+                    let new = NewGraph::of_user(42);
+                    new.fits(&contender.flush_graph(new.clone()).await?)
+                }
+                Self::Loader => contender.load(42).await? == first.point_select(42).await?,
             };
             if !correct {
                 return Err(format!("{} gives a wrong answer to {}", contender.name(), self.name()).into());

@@ -1,24 +1,30 @@
 //! sea-dao, with its default settings but for the size of the pool.
 
 use entities::user::{ActiveModel, Column, Entity, Model};
-use sea_dao::{BaseDao, Database, DatabaseConfig, execute_transaction, prelude::*};
+use sea_dao::{BaseDao, Database, DatabaseConfig, bulk::Loader, execute_transaction, prelude::*};
 use sea_orm::{ActiveValue::Set, IntoActiveModel};
 
 use crate::{
     CONNECTIONS,
     contender::{Contender, NewUser, Result},
+    graph::{self, Graph, NewGraph},
+    reading,
 };
 
 pub(crate) struct SeaDao {
     name: &'static str,
     database: Database,
     users: BaseDao<Entity>,
+    readings: BaseDao<reading::Entity>,
+    loader: Loader<Entity>,
 }
 
 impl SeaDao {
     pub(crate) async fn open(name: &'static str, url: &str) -> Result<Self> {
         let database = DatabaseConfig::new(url).pool_size(CONNECTIONS).max_overflow(0).connect().await?;
-        Ok(Self { name, users: BaseDao::new(database.clone()), database })
+        let users = BaseDao::new(database.clone());
+        let readings = BaseDao::new(database.clone());
+        Ok(Self { name, loader: users.loader(), users, readings, database })
     }
 }
 
@@ -63,6 +69,52 @@ impl Contender for SeaDao {
     async fn bulk_insert(&self, users: Vec<NewUser>) -> Result<()> {
         self.users.insert_many(users.into_iter().map(active)).await?;
         Ok(())
+    }
+
+    fn has_bulk(&self) -> bool {
+        true
+    }
+
+    async fn import(&self, readings: Vec<reading::ActiveModel>) -> Result<()> {
+        self.readings.insert_many(readings).await?;
+        Ok(())
+    }
+
+    async fn import_returning(&self, readings: Vec<reading::ActiveModel>) -> Result<Vec<reading::Model>> {
+        Ok(self.readings.insert_many_returning(readings).await?)
+    }
+
+    async fn bulk_update(&self, balances: Vec<(i64, i64)>) -> Result<()> {
+        let changes = balances.into_iter().map(|(id, balance)| ActiveModel {
+            id: Set(id),
+            balance: Set(balance),
+            ..Default::default()
+        });
+        self.users.update_many(changes).await?;
+        Ok(())
+    }
+
+    async fn flush_graph(&self, graph: NewGraph) -> Result<Graph> {
+        let session = self.database.session();
+        let tags = session.add_all(graph.tags.into_iter().map(graph::tag));
+        let (mut orders, mut items) = (Vec::new(), Vec::new());
+        for new in graph.orders {
+            let order = session.add(graph::order(graph.user_id, new.number));
+            for sku in new.skus {
+                items.push(session.add_after(&order, move |order| graph::item(order.id, sku.clone())));
+            }
+            orders.push(order);
+        }
+        session.flush().await?;
+        Ok(Graph {
+            orders: orders.iter().map(|order| order.get().cloned()).collect::<Result<_, _>>()?,
+            items: items.iter().map(|item| item.get().cloned()).collect::<Result<_, _>>()?,
+            tags: tags.iter().map(|tag| tag.get().cloned()).collect::<Result<_, _>>()?,
+        })
+    }
+
+    async fn load(&self, id: i64) -> Result<Model> {
+        Ok(self.loader.load(id).await?.ok_or("no such user")?)
     }
 
     async fn close(&self) {

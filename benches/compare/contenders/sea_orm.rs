@@ -11,6 +11,8 @@ use super::sea_dao::active;
 use crate::{
     CONNECTIONS,
     contender::{Contender, NewUser, Result},
+    graph::{self, Graph, NewGraph},
+    reading,
 };
 
 /// SeaORM's documentation leaves the size of the statements to the caller.
@@ -86,6 +88,62 @@ impl Contender for SeaOrm {
             Entity::insert_many(part).exec_without_returning(&transaction).await?;
         }
         Ok(transaction.commit().await?)
+    }
+
+    fn has_bulk(&self) -> bool {
+        true
+    }
+
+    async fn import(&self, readings: Vec<reading::ActiveModel>) -> Result<()> {
+        let transaction = self.connection.begin().await?;
+        let mut readings = readings.into_iter().peekable();
+        while readings.peek().is_some() {
+            let part = readings.by_ref().take(ROWS_PER_STATEMENT);
+            reading::Entity::insert_many(part).exec_without_returning(&transaction).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    async fn import_returning(&self, readings: Vec<reading::ActiveModel>) -> Result<Vec<reading::Model>> {
+        let transaction = self.connection.begin().await?;
+        let mut inserted = Vec::with_capacity(readings.len());
+        let mut readings = readings.into_iter().peekable();
+        while readings.peek().is_some() {
+            let part = readings.by_ref().take(ROWS_PER_STATEMENT);
+            inserted.extend(reading::Entity::insert_many(part).exec_with_returning(&transaction).await?);
+        }
+        transaction.commit().await?;
+        Ok(inserted)
+    }
+
+    /// It has no statement for rows with values of their own.
+    async fn bulk_update(&self, balances: Vec<(i64, i64)>) -> Result<()> {
+        let transaction = self.connection.begin().await?;
+        let updated_at = Set(chrono::Utc::now().fixed_offset());
+        for (id, balance) in balances {
+            let balance = Set(balance);
+            let changed = ActiveModel { id: Set(id), balance, updated_at: updated_at.clone(), ..Default::default() };
+            changed.update(&transaction).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// A row needs the key of another: one statement for each.
+    async fn flush_graph(&self, graph: NewGraph) -> Result<Graph> {
+        let transaction = self.connection.begin().await?;
+        let mut written = Graph::default();
+        for tag in graph.tags {
+            written.tags.push(graph::tag(tag).insert(&transaction).await?);
+        }
+        for new in graph.orders {
+            let order = graph::order(graph.user_id, new.number).insert(&transaction).await?;
+            for sku in new.skus {
+                written.items.push(graph::item(order.id, sku).insert(&transaction).await?);
+            }
+            written.orders.push(order);
+        }
+        transaction.commit().await?;
+        Ok(written)
     }
 
     async fn close(&self) {
