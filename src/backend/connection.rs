@@ -55,6 +55,11 @@ pub(super) trait Backend: Database + HasStatementCache {
 
     fn begin_sql(options: &TransactionOptions) -> Result<Arc<str>>;
 
+    /// What has to run before a statement that would otherwise be checked against an outdated schema.
+    fn refresh_sql(_statement: &str) -> Option<&'static str> {
+        None
+    }
+
     /// The values as the driver takes them.
     fn arguments(values: Values) -> Result<Self::Arguments, BoxDynError>
     where
@@ -114,6 +119,16 @@ impl<B: Backend> SqlxConnection<B>
 where
     for<'c> &'c mut B::Connection: Executor<'c, Database = B>,
 {
+    fn rows(&mut self, statement: Query<B>, refresh: Option<&'static str>) -> BoxStream<'_, sqlx::Result<B::Row>>
+    where
+        B::Arguments: IntoArguments<B>,
+    {
+        let Some(refresh) = refresh else { return self.inner.fetch(statement) };
+        async move { self.inner.execute(AssertSqlSafe(refresh)).await.map(|_| self.inner.fetch(statement)) }
+            .try_flatten_stream()
+            .boxed()
+    }
+
     async fn switch_off(&mut self) -> sqlx::Result<()> {
         if let Some(switch) = &self.switched_on {
             self.inner.execute(AssertSqlSafe(switch.off)).await?;
@@ -130,10 +145,11 @@ where
     SqlxValues: IntoArguments<B>,
     B::Arguments: IntoArguments<B>,
 {
-    fn statement(&mut self, sql: Arc<str>, values: Option<Values>) -> sqlx::Result<Query<B>> {
+    fn statement(&mut self, sql: Arc<str>, values: Option<Values>) -> sqlx::Result<(Query<B>, Option<&'static str>)> {
+        let refresh = B::refresh_sql(&sql);
         let sql = if B::TYPED_STATEMENTS { self.signatures.text_for(sql, values.as_ref()) } else { sql };
         let arguments = B::arguments(values.unwrap_or(Values(Vec::new()))).map_err(sqlx::Error::Encode)?;
-        Ok(sqlx::query_with(AssertSqlSafe(sql), arguments))
+        Ok((sqlx::query_with(AssertSqlSafe(sql), arguments), refresh))
     }
 }
 
@@ -146,22 +162,22 @@ where
     ExecResult: From<B::QueryResult>,
 {
     fn query_all(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxFuture<'_, sqlx::Result<Vec<QueryResult>>> {
-        let statement = match self.statement(sql, values) {
+        let (statement, refresh) = match self.statement(sql, values) {
             Ok(statement) => statement,
             Err(error) => return ready(Err(error)).boxed(),
         };
-        self.inner.fetch(statement).map_ok(QueryResult::from).try_collect().boxed()
+        self.rows(statement, refresh).map_ok(QueryResult::from).try_collect().boxed()
     }
 
     fn query_one(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxFuture<'_, sqlx::Result<Option<QueryResult>>> {
-        let statement = match self.statement(sql, values) {
+        let (statement, refresh) = match self.statement(sql, values) {
             Ok(statement) => statement,
             Err(error) => return ready(Err(error)).boxed(),
         };
-        if B::FETCHES_ONE_CLEANLY {
+        if B::FETCHES_ONE_CLEANLY && refresh.is_none() {
             return self.inner.fetch_optional(statement).map_ok(|row| row.map(QueryResult::from)).boxed();
         }
-        let mut rows = self.inner.fetch(statement);
+        let mut rows = self.rows(statement, refresh);
         async move {
             let mut first = None;
             while let Some(row) = rows.try_next().await? {
@@ -173,11 +189,16 @@ where
     }
 
     fn execute(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxFuture<'_, sqlx::Result<ExecResult>> {
-        let statement = match self.statement(sql, values) {
+        let (statement, refresh) = match self.statement(sql, values) {
             Ok(statement) => statement,
             Err(error) => return ready(Err(error)).boxed(),
         };
-        self.inner.execute(statement).map_ok(ExecResult::from).boxed()
+        let Some(refresh) = refresh else { return self.inner.execute(statement).map_ok(ExecResult::from).boxed() };
+        async move {
+            self.inner.execute(AssertSqlSafe(refresh)).await?;
+            self.inner.execute(statement).await.map(ExecResult::from)
+        }
+        .boxed()
     }
 
     fn execute_unprepared(&mut self, sql: Arc<str>) -> BoxFuture<'_, sqlx::Result<ExecResult>> {
@@ -185,11 +206,11 @@ where
     }
 
     fn stream(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxStream<'_, sqlx::Result<QueryResult>> {
-        let statement = match self.statement(sql, values) {
+        let (statement, refresh) = match self.statement(sql, values) {
             Ok(statement) => statement,
             Err(error) => return stream::once(ready(Err(error))).boxed(),
         };
-        self.inner.fetch(statement).map_ok(QueryResult::from).boxed()
+        self.rows(statement, refresh).map_ok(QueryResult::from).boxed()
     }
 
     fn copy_in<'s>(&'s mut self, sql: Arc<str>, source: CopySource<'s>) -> BoxFuture<'s, sqlx::Result<Option<u64>>> {

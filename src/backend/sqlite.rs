@@ -10,7 +10,7 @@ use std::{
 
 use sea_orm::{AccessMode, DatabaseConnection, DbBackend, SqliteTransactionMode};
 use sqlx::{
-    ConnectOptions as _, Sqlite,
+    AssertSqlSafe, ConnectOptions as _, Executor as _, Sqlite,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -96,8 +96,20 @@ impl Backend for Sqlite {
         .into())
     }
 
+    fn refresh_sql(statement: &str) -> Option<&'static str> {
+        statement.contains(" ON CONFLICT ").then_some(REFRESH_SCHEMA)
+    }
+
     fn sea_orm_connection(options: SqliteConnectOptions, connect_timeout: Duration) -> DatabaseConnection {
-        SqlitePoolOptions::new().max_connections(2).acquire_timeout(connect_timeout).connect_lazy_with(options).into()
+        SqlitePoolOptions::new()
+            .max_connections(2)
+            .acquire_timeout(connect_timeout)
+            .before_acquire(|connection, _| {
+                // What the other of the two created or dropped is not there, or still there, otherwise.
+                Box::pin(async move { connection.execute(AssertSqlSafe(REFRESH_SCHEMA)).await.map(|_| true) })
+            })
+            .connect_lazy_with(options)
+            .into()
     }
 
     fn explain(error: sqlx::Error) -> sqlx::Error {
@@ -109,6 +121,10 @@ impl Backend for Sqlite {
         }
     }
 }
+
+/// SQLite reads the schema again where a statement runs, not where it is prepared: until something has run, a unique
+/// index made by another connection is not there for ON CONFLICT, and one that was dropped cannot be created again.
+const REFRESH_SCHEMA: &str = "SELECT 1 FROM sqlite_schema LIMIT 0";
 
 const CANNOT_OPEN: &str = "14";
 

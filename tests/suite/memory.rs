@@ -1,8 +1,10 @@
 //! SQLite in memory: the data live as long as the `Database`, and every session sees the same.
 
-use sea_dao::{Database, Result, prelude::*};
+use entities::user;
+use sea_dao::{BaseDao, Database, Result, prelude::*};
+use sea_orm::TransactionTrait;
 
-use crate::support::{TestDb, count_users, insert_user, nonce, poll_times, usernames};
+use crate::support::{TestDb, count_users, insert_user, new_user, nonce, poll_times, usernames};
 
 macro_rules! in_memory {
     ($($test:ident),+ $(,)?) => {
@@ -22,6 +24,8 @@ in_memory!(
     readers_see_what_is_committed,
     writers_take_turns,
     a_failure_that_rolls_back_by_itself_aborts_the_transaction,
+    an_index_made_by_another_connection_is_known_to_an_upsert,
+    connections_for_migrations_know_what_the_other_did,
 );
 
 async fn every_session_sees_the_same_data(db: TestDb) {
@@ -105,4 +109,23 @@ async fn a_failure_that_rolls_back_by_itself_aborts_the_transaction(db: TestDb) 
     .await
     .unwrap();
     assert_eq!(usernames(&*db).await, ["first", "later", "taken"]);
+}
+
+async fn an_index_made_by_another_connection_is_known_to_an_upsert(db: TestDb) {
+    let (first, second) = (db.session(), db.session());
+    assert_eq!(count_users(&first).await, 0);
+    second.execute_unprepared("CREATE UNIQUE INDEX uq_user_balance ON user (balance)").await.unwrap();
+    let users = BaseDao::<user::Entity>::new(first);
+    assert!(users.upsert(new_user("a")).on([user::Column::Balance]).await.is_ok());
+}
+
+async fn connections_for_migrations_know_what_the_other_did(db: TestDb) {
+    let connection = db.sea_orm_connection().await.unwrap();
+    let tx = connection.begin().await.unwrap();
+    assert_eq!((count_users(&tx).await, count_users(&connection).await), (0, 0));
+    tx.commit().await.unwrap();
+    for _ in 0..4 {
+        connection.execute_unprepared("CREATE INDEX ix_user_balance ON user (balance)").await.unwrap();
+        connection.execute_unprepared("DROP INDEX ix_user_balance").await.unwrap();
+    }
 }
