@@ -282,6 +282,11 @@ impl Pool {
 
     /// SeaORM's own type, opened at its first use.
     pub(crate) async fn sea_orm_connection(&self) -> Result<DatabaseConnection> {
+        if self.is_reserved() {
+            return Err(Error::unsupported(
+                "SeaORM's own connection in a sandbox, which it would be outside of; take it from the database itself",
+            ));
+        }
         if self.queue.is_closed() {
             return Err(Error::PoolClosed);
         }

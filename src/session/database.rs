@@ -144,7 +144,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`Error::PoolClosed`].
+    /// [`Error::PoolClosed`]; [`Error::Unsupported`] in a [`Sandbox`](super::Sandbox).
     pub async fn sea_orm_connection(&self) -> Result<DatabaseConnection> {
         self.pool.sea_orm_connection().await
     }

@@ -45,8 +45,10 @@ use crate::error::Result;
 ///   Sequences and AUTO_INCREMENT go on and are not undone.
 /// - On MySQL and MariaDB, CREATE TABLE and its like are refused, as in every transaction: they would commit. There, a
 ///   deadlock or a lock wait with somebody outside may end the sandbox.
-/// - A connection that dies, or a statement's future that is dropped before its answer, ends the sandbox: everything
-///   after it is [`Error::TransactionAborted`](crate::Error::TransactionAborted).
+/// - A connection that dies, a statement's future that is dropped before its answer, or a statement that takes longer than
+///   `statement_timeout`, ends the sandbox: everything after it is
+///   [`Error::TransactionAborted`](crate::Error::TransactionAborted).
+/// - [`sea_orm_connection`](Database::sea_orm_connection) is refused: it would be outside of the sandbox.
 /// - On SQLite it holds the write lock: who writes to the same database beside it waits, and fails.
 #[derive(Clone)]
 pub struct Sandbox {

@@ -33,6 +33,7 @@ for_each_backend!(
     a_connection_that_dies_ends_it,
     what_would_commit_it_is_refused,
     a_sandbox_in_a_sandbox_is_refused,
+    seaorms_own_connection_is_refused,
     after_its_end_it_is_refused,
 );
 
@@ -296,6 +297,14 @@ async fn a_sandbox_in_a_sandbox_is_refused(db: TestDb) {
     let inner = Sandbox::begin(sandbox.database()).await;
     assert!(matches!(inner, Err(Error::Unsupported { .. })), "{inner:?}");
     insert_user(&sandbox.session(), "a").await.unwrap();
+    sandbox.rollback().await.unwrap();
+}
+
+async fn seaorms_own_connection_is_refused(db: TestDb) {
+    let sandbox = Sandbox::begin(&db).await.unwrap();
+    let refused = sandbox.database().sea_orm_connection().await;
+    assert!(matches!(refused, Err(Error::Unsupported { .. })), "{refused:?}");
+    assert!(db.sea_orm_connection().await.is_ok());
     sandbox.rollback().await.unwrap();
 }
 
