@@ -184,6 +184,9 @@ impl RetryPolicy {
 
     /// The longest pause after this many attempts.
     fn longest_pause(&self, attempts: u32) -> Duration {
+        if self.base_delay.is_zero() {
+            return Duration::ZERO;
+        }
         let exponent = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);
         let seconds = self.base_delay.as_secs_f64() * self.factor.powi(exponent);
         // Beyond what a `Duration` holds, the maximum is the shorter one.
@@ -222,8 +225,8 @@ impl Attempts<'_> {
         let Some(failed) = failed.filter(|failed| self.policy.covers(failed)) else { return false };
         self.made += 1;
         let longest = self.policy.longest_pause(self.made);
-        let delay = longest.mul_f64(1.0 - self.policy.jitter * fastrand::f64());
-        if self.made >= self.policy.attempts || self.started.elapsed() + delay > self.policy.budget {
+        let delay = part_of(longest, 1.0 - self.policy.jitter * fastrand::f64());
+        if self.made >= self.policy.attempts || self.started.elapsed().saturating_add(delay) > self.policy.budget {
             return false;
         }
         let event = RetryEvent { attempt: self.made, error: &failed.error, delay };
@@ -234,6 +237,12 @@ impl Attempts<'_> {
         sleep(delay).await;
         true
     }
+}
+
+/// `part` is from 0 to 1.
+fn part_of(whole: Duration, part: f64) -> Duration {
+    // The longest `Duration` is rounded up to one that is none.
+    Duration::try_from_secs_f64(whole.as_secs_f64() * part).map_or(whole, |pause| pause.min(whole))
 }
 
 /// A transaction that is run again when it fails in a way that may pass; made by [`TransactionBuilder::retry`].
@@ -308,7 +317,7 @@ impl<'p, P: SessionProvider + ?Sized> RetryingTransaction<'p, P> {
 mod tests {
     use std::time::Duration;
 
-    use super::RetryPolicy;
+    use super::{RetryPolicy, part_of};
 
     #[test]
     fn pauses_grow_up_to_the_longest_and_never_overflow() {
@@ -317,6 +326,9 @@ mod tests {
         assert_eq!(pauses, [10, 20, 40, 65, 65, 65]);
         let policy = policy.factor(1e6).max_delay(Duration::MAX);
         assert_eq!(policy.longest_pause(u32::MAX), Duration::MAX);
+        assert_eq!(part_of(Duration::MAX, 1.0), Duration::MAX);
+        assert_eq!(part_of(Duration::from_secs(2), 0.5), Duration::from_secs(1));
+        assert_eq!(policy.base_delay(Duration::ZERO).longest_pause(u32::MAX), Duration::ZERO);
     }
 
     #[test]

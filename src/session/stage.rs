@@ -123,7 +123,12 @@ impl Stage {
                         Error::CommitUnknown { .. } => None,
                         // The failure that the callback swallowed.
                         Error::TransactionAborted { .. } => core.lock().failure.clone(),
-                        error => Some(Failed { error: error.clone(), at_first_statement: false }),
+                        error => {
+                            // A flush may have failed before it sent anything.
+                            let noted = core.lock().failure.clone();
+                            let noted = noted.filter(|noted| noted.error.class() == error.class());
+                            Some(noted.unwrap_or_else(|| Failed { error: error.clone(), at_first_statement: false }))
+                        }
                     };
                     (Err(error.into()), failed)
                 }

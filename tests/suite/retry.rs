@@ -38,9 +38,11 @@ for_each_backend!(
     a_serialization_failure_at_commit_is_run_again,
     a_connection_that_died_idle_is_replaced,
     a_connection_that_dies_before_the_first_statement_is_replaced,
+    a_connection_that_dies_before_the_flush_of_a_commit_is_replaced,
     a_connection_that_dies_later_is_replaced_when_asked,
     a_connection_that_dies_before_commit_is_replaced_when_asked,
     a_policy_that_makes_no_sense_is_refused,
+    pauses_beyond_the_budget_end_the_attempts,
 );
 
 /// No pauses worth mentioning.
@@ -368,6 +370,21 @@ async fn a_connection_that_dies_before_the_first_statement_is_replaced(db: TestD
     assert_eq!(attempts.load(SeqCst), if db.capabilities().server { 2 } else { 1 });
 }
 
+/// All that the transaction sends is what its commit flushes.
+async fn a_connection_that_dies_before_the_flush_of_a_commit_is_replaced(db: TestDb) {
+    let attempts = AtomicU32::new(0);
+    let done = db.transaction().retry(policy()).run(async |tx| -> Result<()> {
+        if attempts.fetch_add(1, SeqCst) == 0 {
+            db.end_server_sessions().await;
+        }
+        tx.add(new_user_with("a", 0));
+        Ok(())
+    });
+    done.await.unwrap();
+    assert_eq!(usernames(db.outside()).await, ["a"]);
+    assert_eq!(attempts.load(SeqCst), if db.capabilities().server { 2 } else { 1 });
+}
+
 async fn a_connection_that_dies_later_is_replaced_when_asked(db: TestDb) {
     for disconnects in [RetryDisconnects::BeforeFirstStatement, RetryDisconnects::BeforeCommit] {
         let attempts = AtomicU32::new(0);
@@ -421,4 +438,20 @@ async fn a_policy_that_makes_no_sense_is_refused(db: TestDb) {
         assert!(matches!(refused, Err(Error::InvalidArgument { .. })), "{refused:?}");
     }
     assert_eq!(db.recorder().begun(), 0);
+}
+
+async fn pauses_beyond_the_budget_end_the_attempts(db: TestDb) {
+    if !db.capabilities().server {
+        return;
+    }
+    for longest in [Duration::MAX, Duration::from_secs(60)] {
+        let attempts = AtomicU32::new(0);
+        let policy = RetryPolicy::default().base_delay(longest).max_delay(longest).jitter(0.0);
+        let failed = db.transaction().retry(policy).run(async |tx| -> Result<()> {
+            attempts.fetch_add(1, SeqCst);
+            collide(tx).await
+        });
+        assert!(failed.await.unwrap_err().is_retryable());
+        assert_eq!(attempts.load(SeqCst), 1);
+    }
 }
