@@ -88,7 +88,8 @@ impl Session {
     /// Runs `callback` once, after the outermost transaction is committed; never when this transaction, or an outer one,
     /// is rolled back.
     ///
-    /// The callback runs in a task of its own when the connection was given back, and `commit` or `execute_transaction`
+    /// The callback runs in a task of its own when the connection was given back (a session that goes on after the
+    /// transaction keeps it), and `commit` or `execute_transaction`
     /// waits for it. A panic in it is logged; it changes neither the result of the commit nor the other callbacks, and a
     /// caller that stops waiting does not stop it. When the connection is lost during COMMIT, it is not run:
     /// [`after_end`](Self::after_end) is told.

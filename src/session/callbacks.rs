@@ -274,6 +274,11 @@ impl<E: EntityTrait> CallbackList<E> {
         self.0.is_empty()
     }
 
+    /// Whether both are the same objects in the same order.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(|(one, other)| Arc::ptr_eq(one, other))
+    }
+
     /// Calls one after the other, until one fails.
     pub(crate) async fn rows(&self, session: &Session, mut call: Call<'_, E>) -> Result<()>
     where

@@ -141,7 +141,7 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`Error::SessionClosed`], [`Error::TransactionEnded`], [`Error::NestedTransactionOpen`].
+    /// [`Error::SessionClosed`], [`Error::TransactionEnded`], [`Error::NestedTransactionOpen`], [`Error::SessionBusy`].
     pub(super) fn check_turn(&self, scope: Option<u64>) -> Result<()> {
         if self.closed {
             return Err(if scope.is_some() { Error::TransactionEnded } else { Error::SessionClosed });
@@ -150,8 +150,14 @@ impl State {
         match scope {
             _ if scope == innermost => Ok(()),
             Some(id) if !self.scopes.iter().any(|scope| scope.id == id) => Err(Error::TransactionEnded),
+            _ if self.is_flushing(scope) => Err(Error::SessionBusy { activity: "a flush" }),
             _ => Err(Error::NestedTransactionOpen),
         }
+    }
+
+    /// Whether what is pending in `scope` is being written.
+    pub(super) fn is_flushing(&self, scope: Option<u64>) -> bool {
+        self.flushing.contains(&scope)
     }
 
     /// Checks that the session, and the transaction `scope` in it, has not ended.
@@ -238,7 +244,8 @@ impl State {
         let mut written = Written::default();
         let mut queues = Vec::new();
         for scope in self.scopes.drain(depth..) {
-            if !scope.is_flush && (undone || depth == 0) {
+            // The transaction of a flush changes nothing that is known, unless it is undone after its callbacks have read.
+            if undone || depth == 0 && !scope.is_flush {
                 self.known.clear();
             }
             unwritten += scope.queue.len();

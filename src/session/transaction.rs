@@ -92,7 +92,8 @@ impl Session {
     /// [`Error::TransactionAborted`] when a failure has aborted the transaction, even if it was ignored: nothing was
     /// written, everything is rolled back. [`Error::CommitUnknown`] when the connection was lost meanwhile, or
     /// given up after `statement_timeout`.
-    /// [`Error::NestedTransactionOpen`] when a nested transaction is open; everything is rolled back then too.
+    /// [`Error::NestedTransactionOpen`] when a nested transaction is open, [`Error::SessionBusy`] when a statement, a stream
+    /// or a flush of it is under way; everything is rolled back then too.
     /// [`Error::NoTransaction`], [`Error::NotTransactionOwner`], [`Error::TransactionEnded`]. The failure of a flush,
     /// or of the database, after which everything is rolled back.
     ///
@@ -111,8 +112,11 @@ impl Session {
             state.check_turn(self.scope)?;
             state.abort().cloned()
         };
-        if abort.is_none() {
-            Box::pin(self.flush_before_commit()).await?;
+        if abort.is_none()
+            && let Err(error) = Box::pin(self.flush_before_commit()).await
+        {
+            self.rollback_or_report().await;
+            return Err(error);
         }
         let mut lease = Lease::take(&self, "a commit", Purpose::End).await?;
         let abort = self.core.lock().abort().cloned();

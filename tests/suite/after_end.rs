@@ -9,7 +9,7 @@ use entities::user;
 use sea_dao::{Error, Result, Session, SessionProvider, execute_transaction, session::TransactionOutcome};
 use sea_orm::EntityTrait;
 
-use crate::support::{TestDb, count_users, eventually, insert_user, nonce, poll_times};
+use crate::support::{TestDb, count_users, eventually, insert_user, new_user, nonce, poll_times};
 
 for_each_backend!(
     they_run_after_the_commit_and_before_it_returns,
@@ -20,6 +20,7 @@ for_each_backend!(
     a_dropped_transaction_runs_those_for_a_rollback,
     a_session_that_ends_runs_those_for_a_rollback,
     those_of_a_commit_that_fails_are_told,
+    those_of_a_commit_whose_flush_fails_are_waited_for,
     whoever_stops_waiting_does_not_stop_them,
     dropped_at_any_point_they_are_told_once,
     outside_of_a_transaction_they_are_refused,
@@ -213,6 +214,26 @@ async fn those_of_a_commit_that_fails_are_told(db: TestDb) {
     drop(inner);
     eventually("they run", async || log.len() == 2).await;
     assert_eq!(log.take(), ["refused rollback", "refused rolled back"]);
+}
+
+async fn those_of_a_commit_whose_flush_fails_are_waited_for(db: TestDb) {
+    let log = Log::default();
+    let twins = async |tx: &Session| -> Result<()> {
+        let log = log.clone();
+        tx.after_rollback(async move || {
+            for _ in 0..1_000 {
+                tokio::task::yield_now().await;
+            }
+            log.say("rolled back");
+        })?;
+        tx.add(new_user("twin"));
+        tx.add(new_user("twin"));
+        Ok(())
+    };
+    let failed = execute_transaction(&*db, twins).await.unwrap_err();
+    assert!(failed.is_unique_violation(), "{failed:?}");
+    assert_eq!(log.take(), ["rolled back"]);
+    assert_eq!(db.status().checked_out, 0, "the connection is free by then");
 }
 
 async fn whoever_stops_waiting_does_not_stop_them(db: TestDb) {

@@ -65,6 +65,7 @@ mod storm;
 mod transaction_functions;
 mod transactions;
 mod unit_of_work;
+mod unit_of_work_callbacks;
 mod unit_of_work_entities;
 mod unit_of_work_graph;
 mod unit_of_work_hostile;

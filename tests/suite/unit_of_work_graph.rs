@@ -20,6 +20,7 @@ for_each_backend!(
     employees_go_before_their_managers,
     a_circle_of_tables_is_written_row_by_row,
     a_circle_of_rows_is_refused_and_stays_pending,
+    a_circle_that_an_edit_breaks_can_be_deleted,
     deletes_come_last_and_in_reverse,
     an_edit_may_point_to_an_added_row,
     a_value_freed_by_an_edit_may_be_taken_by_an_added_row,
@@ -234,6 +235,23 @@ async fn a_circle_of_rows_is_refused_and_stays_pending(db: TestDb) {
     assert_eq!(session.expunge(&team), 1);
     session.add(team::ActiveModel { id: Set(1), captain_id: Set(None) });
     assert_eq!(session.flush().await.unwrap(), 2);
+}
+
+async fn a_circle_that_an_edit_breaks_can_be_deleted(db: TestDb) {
+    create_staff(db.outside()).await;
+    let session = db.session();
+    let boss = session.add(employee_with(1, None));
+    let worker = session.add(employee_with(2, Some(1)));
+    session.flush().await.unwrap();
+    let boss = session.edit(boss.get().unwrap().clone());
+    boss.set(employee::Column::ManagerId, 2_i64).unwrap();
+    session.flush().await.unwrap();
+    // As they are in the database, each refers to the other.
+    session.delete(&boss.get().unwrap());
+    session.delete(worker.get().unwrap());
+    boss.set(employee::Column::ManagerId, None::<i64>).unwrap();
+    assert_eq!(session.flush().await.unwrap(), 3);
+    assert_eq!(employee::Entity::find().count(db.outside()).await.unwrap(), 0);
 }
 
 async fn deletes_come_last_and_in_reverse(db: TestDb) {

@@ -1,17 +1,26 @@
 //! The unit of work in the hands of somebody who makes mistakes, asks for much, or does two things at once.
 
-use std::panic::AssertUnwindSafe;
+use std::{
+    mem,
+    panic::AssertUnwindSafe,
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use entities::{customer_order, tag, user, user_tag};
-use futures_util::{FutureExt, TryStreamExt};
-use sea_dao::{Error, FlushMode, SessionProvider, hooks::StatementKind};
+use futures_util::{FutureExt, TryStreamExt, future::join};
+use sea_dao::{
+    BaseDao, Error, FlushMode, Result, Session, SessionProvider, dao::Callbacks, hooks::StatementKind, session::Edited,
+};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter,
     prelude::Uuid,
 };
 
-use crate::support::{TestDb, count_users, insert_user, new_user, poll_times, usernames};
+use tokio::sync::Semaphore;
+
+use crate::support::{PATIENCE, TestDb, count_users, insert_user, new_user, usernames};
 
 for_each_backend!(
     rows_with_composite_keys_are_added_edited_and_deleted,
@@ -23,6 +32,7 @@ for_each_backend!(
     a_write_asked_of_a_transaction_that_has_ended_is_not_done,
     a_row_that_is_added_and_refers_to_nothing_fails_and_can_be_mended,
     a_change_may_look_at_its_own_row,
+    what_a_closure_owns_is_dropped_outside_of_the_sessions_lock,
 );
 
 fn new_tag(number: u128) -> tag::ActiveModel {
@@ -107,25 +117,65 @@ async fn a_script_that_begins_with_a_read_is_no_read(db: TestDb) {
     assert_eq!(balance().await, 7);
 }
 
+/// Keeps a flush waiting when it is about to insert.
+#[derive(Clone)]
+struct Gate {
+    reached: Arc<Semaphore>,
+    open: Arc<Semaphore>,
+}
+
+impl Callbacks<user::Entity> for Gate {
+    async fn before_insert(&self, _: &Session, _: &mut [user::ActiveModel]) -> Result<()> {
+        self.reached.add_permits(1);
+        self.open.acquire().await.unwrap().forget();
+        Ok(())
+    }
+}
+
 async fn a_second_flush_meanwhile_is_refused(db: TestDb) {
-    let session = db.session();
-    let other = session.session();
-    let first = session.add(new_user("a"));
-    session.add_after(&first, |first| customer_order::ActiveModel {
-        user_id: Set(first.id),
-        number: Set("1".to_owned()),
-        ..Default::default()
-    });
-    let mut flush = Box::pin(session.flush());
-    assert!(poll_times(&mut flush, 1).await.is_none());
-    let refused = other.flush().await;
-    assert!(matches!(refused, Err(Error::SessionBusy { .. } | Error::NestedTransactionOpen)), "{refused:?}");
-    // What is asked for meanwhile waits for the next one.
-    let second = other.add(new_user("b"));
-    assert_eq!(flush.await.unwrap(), 2);
-    assert!(first.get().is_ok() && second.get().is_err());
-    assert_eq!((other.flush().await.unwrap(), other.pending()), (1, 0));
-    assert_eq!(usernames(db.outside()).await, ["a", "b"]);
+    for how in ["outside of a transaction", "in a transaction", "by its commit"] {
+        let gate = Gate { reached: Arc::new(Semaphore::new(0)), open: Arc::new(Semaphore::new(0)) };
+        let session = if how == "outside of a transaction" { db.session() } else { db.begin().await.unwrap() };
+        let other = session.session();
+        let users = BaseDao::<user::Entity>::new(session.session()).callbacks(gate.clone());
+        let first = users.add(new_user(how)).unwrap();
+        let flushing = async {
+            if how == "by its commit" {
+                session.commit().await.unwrap();
+                return None;
+            }
+            assert_eq!(session.flush().await.unwrap(), 1, "{how}");
+            Some(session)
+        };
+        let meanwhile = async {
+            gate.reached.acquire().await.unwrap().forget();
+            let second = other.add(new_user(&format!("2, {how}")));
+            let refused = [
+                other.flush().await.map(drop),
+                other.begin().await.map(drop),
+                user::Entity::find().count(&other).await.map(drop).map_err(Error::from),
+                other.get::<user::Entity>(1).await.map(drop),
+            ];
+            for refused in refused {
+                let Err(error) = refused else { panic!("not refused {how}") };
+                assert!(matches!(error.root(), Error::SessionBusy { .. }), "{error:?} {how}");
+            }
+            gate.open.add_permits(1);
+            second
+        };
+        let (session, second) = join(flushing, meanwhile).await;
+        assert!(first.get().is_ok(), "{how}");
+        // What is asked for meanwhile waits for the next one.
+        if let Some(session) = session {
+            assert!(second.get().is_err(), "{how}");
+            assert_eq!((session.flush().await.unwrap(), session.pending()), (1, 0), "{how}");
+            if session.is_in_transaction() {
+                session.commit().await.unwrap();
+            }
+        }
+        assert!(second.get().is_ok(), "{how}");
+    }
+    assert_eq!(count_users(db.outside()).await, 6);
 }
 
 async fn a_flush_beside_an_open_stream_is_refused_and_keeps_the_writes(db: TestDb) {
@@ -214,24 +264,63 @@ async fn a_row_that_is_added_and_refers_to_nothing_fails_and_can_be_mended(db: T
     assert_eq!(customer_order::Entity::find().count(db.outside()).await.unwrap(), 2);
 }
 
+/// What `work` gives, on a thread of its own: if it waits for itself, the test and its session must not wait with it.
+fn unless_it_hangs<T: Send + 'static>(session: Session, work: impl FnOnce() -> T + Send + 'static) -> (Session, T) {
+    let (done, result) = mpsc::channel();
+    thread::spawn(move || done.send(work()));
+    match result.recv_timeout(PATIENCE) {
+        Ok(given) => (session, given),
+        Err(error) => {
+            mem::forget(session);
+            panic!("it hangs, or has failed: {error}")
+        }
+    }
+}
+
 async fn a_change_may_look_at_its_own_row(db: TestDb) {
     let ada = insert_user(db.outside(), "ada").await.unwrap();
     let session = db.session();
-    let edited = session.edit(ada);
-    for balance in 1..=3 {
-        edited.change(|row| row.balance = Set(edited.get().unwrap().balance + 1)).unwrap();
-        assert_eq!(edited.get().unwrap().balance, balance);
-    }
-    // What is set meanwhile in another column stays.
-    let changed = edited.change(|row| {
-        edited.set(user::Column::Status, 4_i16).unwrap();
-        assert_eq!(session.pending(), 1, "{edited:?}");
-        row.email = Set(Some("ada@example.org".to_owned()));
-        row.profile = NotSet;
+    let (edited, own) = (session.edit(ada), session.session());
+    let (session, edited): (_, Edited<user::Entity>) = unless_it_hangs(session, move || {
+        for balance in 1..=3 {
+            edited.change(|row| row.balance = Set(edited.get().unwrap().balance + 1)).unwrap();
+            assert_eq!(edited.get().unwrap().balance, balance);
+        }
+        // What is set meanwhile in another column stays.
+        let changed = edited.change(|row| {
+            edited.set(user::Column::Status, 4_i16).unwrap();
+            assert_eq!(own.pending(), 1, "{edited:?}");
+            row.email = Set(Some("ada@example.org".to_owned()));
+            row.profile = NotSet;
+        });
+        changed.unwrap();
+        edited
     });
-    changed.unwrap();
     assert_eq!(session.flush().await.unwrap(), 1);
     let row = edited.get().unwrap();
     assert_eq!((row.balance, row.status, row.email.as_deref()), (3, 4, Some("ada@example.org")));
     assert_eq!(user::Entity::find_by_id(row.id).one(db.outside()).await.unwrap(), Some(row));
+}
+
+/// Looks at its session when it is dropped.
+struct Looks(Session);
+
+impl Drop for Looks {
+    fn drop(&mut self) {
+        assert_eq!(self.0.pending(), 1);
+    }
+}
+
+async fn what_a_closure_owns_is_dropped_outside_of_the_sessions_lock(db: TestDb) {
+    let session = db.session();
+    let (first, own) = (session.add(new_user("a")), session.session());
+    let looks = Looks(session.session());
+    let (session, expunged) = unless_it_hangs(session, move || {
+        let child = own.add_after(&first, move |_| {
+            let _ = &looks;
+            new_user("b")
+        });
+        own.expunge(&child)
+    });
+    assert_eq!((expunged, session.flush().await.unwrap()), (1, 1));
 }

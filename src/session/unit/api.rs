@@ -112,8 +112,8 @@ impl Session {
     where
         E::Model: Sync,
     {
-        let mut state = self.core.lock();
-        state.queue(self.scope).map_or(0, |queue| queue.expunge(handle.0.id()))
+        let gone = self.core.lock().queue(self.scope).map(|queue| queue.expunge(handle.0.id()));
+        gone.map_or(0, |rows| rows.len())
     }
 
     /// How many writes are pending in this handle's transaction, or outside of any.
@@ -164,6 +164,7 @@ impl Session {
             callbacks,
             actor: current_actor(),
             ready: None,
+            called: false,
             saved: false,
         };
         if !self.with_batch(|batch: &mut EntityBatch<E>| batch.adds.push(add)) {

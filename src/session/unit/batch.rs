@@ -17,6 +17,9 @@ use super::{
 };
 use crate::{error::Result, session::Session};
 
+/// A row that was taken out. It may own a closure of the caller's, and MUST NOT be dropped under the session's lock.
+pub(super) type Gone = Box<dyn Any + Send>;
+
 /// The pending writes of one entity, whatever it is.
 ///
 /// A flush calls [`prepare`](Self::prepare), then the `write_` methods with the numbers that [`saves`](Self::saves) and
@@ -44,13 +47,16 @@ pub(super) trait Batch: Send {
     /// Says that what is in it is not in the queue any more, while it is flushed.
     fn leave_queue(&self);
     /// Takes the rows out whose number, or the number of a row before them, is in `ids`, and adds theirs to it.
-    fn expunge(&mut self, ids: &mut HashSet<u64>) -> usize;
+    fn expunge(&mut self, ids: &mut HashSet<u64>) -> Vec<Gone>;
 
-    /// Makes everything ready that can be: rows that come after others only when those are there.
+    /// Makes the rows that can be made: those that come after others only when these are there. Nothing is called and
+    /// nothing sent.
+    fn make(&mut self) -> Result<()>;
+    /// Makes everything ready that can be, and calls what the entity and the DAO do before a write.
     fn prepare<'a>(&'a mut self, session: &'a Session) -> BoxFuture<'a, Result<()>>;
     /// Whether anything is done before or after a write that undoes it when it fails.
     fn has_callbacks(&self) -> bool;
-    /// Whether all that is ready takes one statement that writes all or nothing. Asked when everything is ready.
+    /// Whether all that is made takes one statement that writes all or nothing. Asked when everything is made.
     fn is_one_statement(&self, runner: &Runner<'_>) -> bool;
     /// The rows that are ready and not yet saved, with how they refer to each other by `links`.
     fn saves(&self, links: &[Link]) -> Vec<Node>;

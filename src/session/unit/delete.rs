@@ -1,9 +1,6 @@
 //! Deleting the rows of one entity.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    slice,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::{
     ActiveModelBehavior, ColumnTrait, Condition, EntityTrait, IdenStatic, IntoActiveModel, ModelTrait,
@@ -23,7 +20,7 @@ use super::{
 use crate::{
     convention::{ActorId, ConventionColumns, ExpectedVersion, current_actor, moment_for, now, on_behalf_of},
     error::Result,
-    session::{Call, CallbackList, Session},
+    session::{CallbackList, Session},
 };
 
 /// A row that is to be deleted.
@@ -53,13 +50,18 @@ impl<E: EntityTrait> Removal<E> {
         self.soft.is_none()
     }
 
+    /// Whether nothing was called for it.
+    pub(super) fn is_new(&self) -> bool {
+        self.active.is_none()
+    }
+
+    /// Calls what the entity does before a row is deleted.
     pub(super) async fn prepare(&mut self, session: &Session) -> Result<()>
     where
         E::Model: IntoActiveModel<E::ActiveModel> + Sync,
         E::ActiveModel: Send,
     {
-        if self.active.is_none() {
-            self.callbacks.rows(session, Call::BeforeDelete(slice::from_ref(&self.model))).await?;
+        if self.is_new() {
             self.active = Some(self.model.clone().into_active_model().before_delete(session).await?);
         }
         Ok(())
@@ -84,8 +86,24 @@ impl<E: EntityTrait> EntityBatch<E> {
         }
     }
 
-    pub(super) fn removal_node(&self, row: usize, removal: &Removal<E>, links: &[Link]) -> Node {
-        let value = |column| Some(removal.model.get(column));
+    pub(super) fn removal_nodes(&self, links: &[Link]) -> Vec<Node> {
+        let left = self.removals.iter().enumerate().filter(|(_, removal)| !removal.done);
+        let edited = self.rows_edited();
+        left.map(|(row, removal)| {
+            let model = edited.get(&removal.key).copied().unwrap_or(&removal.model);
+            self.removal_node(row, removal, model, links)
+        })
+        .collect()
+    }
+
+    /// The rows that an edit in this flush has changed, by their keys.
+    fn rows_edited(&self) -> HashMap<String, &E::Model> {
+        let rows = self.edits.iter().filter_map(|edit| edit.result.as_ref());
+        rows.map(|row| (key_of_model::<E>(row), row)).collect()
+    }
+
+    fn removal_node(&self, row: usize, removal: &Removal<E>, model: &E::Model, links: &[Link]) -> Node {
+        let value = |column| Some(model.get(column));
         // A row that is only marked stays, and so does what refers to it.
         let links = if removal.is_hard() { links } else { &[] };
         let (provides, needs) = self.references(links, value);

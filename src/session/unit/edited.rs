@@ -1,7 +1,7 @@
 //! Rows whose changes are written at the flush.
 
 use std::{
-    fmt, slice,
+    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     convention::{ActorId, ConventionColumns, ExpectedVersion, Moment, current_actor, has_changes, on_behalf_of},
     error::{Error, Result},
-    session::{Call, CallbackList, Session, core::Core},
+    session::{CallbackList, Session, core::Core},
 };
 
 /// A row whose changes are written at the next flush: only the columns whose value differs from the row's. It stays
@@ -211,6 +211,8 @@ pub(super) struct Edit<E: EntityTrait> {
     began: Option<(E::Model, E::ActiveModel)>,
     /// What the flush under way sets; nothing else is `Set` in it.
     pub(super) sent: Option<E::ActiveModel>,
+    /// What is to be called before the write was called.
+    called: bool,
     /// The version that the row has to have.
     expected: Option<ExpectedVersion<E>>,
     /// The row as it was written.
@@ -220,13 +222,13 @@ pub(super) struct Edit<E: EntityTrait> {
 impl<E: EntityTrait> Edit<E> {
     pub(super) fn new(cell: Arc<EditCell<E>>, rules: Rules<E>) -> Self {
         let Rules { columns, callbacks } = rules;
-        Self { cell, columns, callbacks, began: None, sent: None, expected: None, result: None }
+        Self { cell, columns, callbacks, began: None, sent: None, called: false, expected: None, result: None }
     }
 
-    pub(super) async fn prepare(&mut self, session: &Session, now: Moment) -> Result<()>
+    /// Takes what is changed.
+    pub(super) fn make(&mut self, now: Moment) -> Result<()>
     where
-        E::Model: IntoActiveModel<E::ActiveModel> + Sync,
-        E::ActiveModel: Send,
+        E::Model: IntoActiveModel<E::ActiveModel>,
     {
         if self.began.is_some() {
             return Ok(());
@@ -240,12 +242,34 @@ impl<E: EntityTrait> Edit<E> {
             (row.loaded.clone(), row.active.clone(), row.actor.clone(), sent)
         };
         self.began = Some((loaded, active));
-        if !has_changes::<E>(&sent) {
+        if has_changes::<E>(&sent) {
+            on_behalf_of(actor.as_ref(), || self.columns.stamp_update_at(now, &mut sent))?;
+            self.sent = Some(sent);
+        }
+        Ok(())
+    }
+
+    /// Whether it has changes and nothing was called for it.
+    pub(super) fn is_new(&self) -> bool {
+        self.sent.is_some() && !self.called
+    }
+
+    /// Calls what the entity does before a write.
+    pub(super) async fn prepare(&mut self, session: &Session) -> Result<()>
+    where
+        E::ActiveModel: Send,
+    {
+        if !self.is_new() {
             return Ok(());
         }
-        on_behalf_of(actor.as_ref(), || self.columns.stamp_update_at(now, &mut sent))?;
-        self.callbacks.rows(session, Call::BeforeUpdate(slice::from_mut(&mut sent))).await?;
+        let Some(sent) = self.sent.take() else { return Ok(()) };
         let mut sent = sent.before_save(session, false).await?;
+        self.called = true;
+        if !has_changes::<E>(&sent) {
+            // What was called has taken the changes back.
+            self.result = self.loaded().cloned();
+            return Ok(());
+        }
         self.expected = self.columns.expect_and_raise(&mut sent)?;
         self.sent = Some(sent);
         Ok(())
@@ -312,6 +336,7 @@ impl<E: EntityTrait> Edit<E> {
     pub(super) fn reset(&mut self) {
         self.began = None;
         self.sent = None;
+        self.called = false;
         self.expected = None;
         self.result = None;
     }

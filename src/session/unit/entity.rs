@@ -3,15 +3,15 @@
 use std::{
     any::{Any, TypeId},
     collections::{HashMap, HashSet},
-    slice,
+    mem,
     sync::{Arc, Weak},
 };
 
 use futures_util::future::BoxFuture;
-use sea_orm::{ActiveModelBehavior, ActiveModelTrait, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 
 use super::{
-    batch::Batch,
+    batch::{Batch, Gone},
     delete::Removal,
     edited::Edit,
     identity::Known,
@@ -22,9 +22,8 @@ use super::{
     slot::{AnySlot, Fate, Fated},
 };
 use crate::{
-    convention::now,
     error::{Error, Result},
-    session::{Call, Session},
+    session::Session,
 };
 
 /// The pending writes of one entity, each kind in the order of the calls.
@@ -52,8 +51,8 @@ impl<E: EntityTrait> Default for EntityBatch<E> {
 }
 
 /// The error around what happened to a row of `E`.
-pub(super) fn during<E: EntityTrait>(operation: &'static str, error: impl Into<Error>) -> Error {
-    error.into().during(operation, E::default().table_name())
+pub(super) fn during<E: EntityTrait, X: Into<Error>>(operation: &'static str) -> impl Fn(X) -> Error {
+    move |error| error.into().during(operation, E::default().table_name())
 }
 
 impl<E> Batch for EntityBatch<E>
@@ -103,7 +102,7 @@ where
             match parent.fate() {
                 Fate::Written => {}
                 Fate::Pending if known.contains(&parent.id()) => {}
-                fate => return Err(during::<E>("insert", fate.to_error(parent.table()))),
+                fate => return Err(during::<E, _>("insert")(fate.to_error(parent.table()))),
             }
         }
         Ok(())
@@ -135,33 +134,27 @@ where
         }
     }
 
-    fn expunge(&mut self, ids: &mut HashSet<u64>) -> usize {
-        let before = self.adds.len();
-        self.adds.retain(|add| {
+    fn expunge(&mut self, ids: &mut HashSet<u64>) -> Vec<Gone> {
+        let (gone, kept): (Vec<_>, Vec<_>) = mem::take(&mut self.adds).into_iter().partition(|add| {
             let goes = ids.contains(&add.slot.id()) || add.before.iter().any(|parent| ids.contains(&parent.id()));
             if goes {
                 ids.insert(add.slot.id());
                 add.slot.set_fate(Fate::Expunged);
             }
-            !goes
+            goes
         });
-        before - self.adds.len()
+        self.adds = kept;
+        gone.into_iter().map(|add| Box::new(add) as Gone).collect()
+    }
+
+    fn make(&mut self) -> Result<()> {
+        self.make_rows()
     }
 
     fn prepare<'a>(&'a mut self, session: &'a Session) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            // Rows that get the same values are updated together; the time is one of them.
-            let now = now();
-            for add in &mut self.adds {
-                add.prepare(session, now).await.map_err(|error| during::<E>("insert", error))?;
-            }
-            for edit in &mut self.edits {
-                edit.prepare(session, now).await.map_err(|error| during::<E>("update", error))?;
-            }
-            for removal in &mut self.removals {
-                removal.prepare(session).await.map_err(|error| during::<E>("delete", error))?;
-            }
-            Ok(())
+            self.make_rows()?;
+            self.call_before(session).await
         })
     }
 
@@ -198,8 +191,7 @@ where
     }
 
     fn removals(&self, links: &[Link]) -> Vec<Node> {
-        let removals = self.removals.iter().enumerate().filter(|(_, removal)| !removal.done);
-        removals.map(|(row, removal)| self.removal_node(row, removal, links)).collect()
+        self.removal_nodes(links)
     }
 
     fn has_unsaved(&self) -> bool {
@@ -207,47 +199,19 @@ where
     }
 
     fn write_edits<'a>(&'a mut self, runner: &'a Runner<'_>, rows: Vec<usize>) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { self.update(runner, rows).await.map_err(|error| during::<E>("update", error)) })
+        Box::pin(async move { self.update(runner, rows).await.map_err(during::<E, _>("update")) })
     }
 
     fn write_inserts<'a>(&'a mut self, runner: &'a Runner<'_>, levels: Levels) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { self.insert(runner, levels).await.map_err(|error| during::<E>("insert", error)) })
+        Box::pin(async move { self.insert(runner, levels).await.map_err(during::<E, _>("insert")) })
     }
 
     fn write_deletes<'a>(&'a mut self, runner: &'a Runner<'_>, rows: Vec<usize>) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { self.delete(runner, rows).await.map_err(|error| during::<E>("delete", error)) })
+        Box::pin(async move { self.delete(runner, rows).await.map_err(during::<E, _>("delete")) })
     }
 
     fn run_after<'a>(&'a mut self, session: &'a Session) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            for add in &mut self.adds {
-                if let Some(model) = add.slot.unstage() {
-                    let model = E::ActiveModel::after_save(model, session, true).await;
-                    let model = model.map_err(|error| during::<E>("insert", error))?;
-                    let called = add.callbacks.rows(session, Call::AfterInsert(slice::from_ref(&model))).await;
-                    called.map_err(|error| during::<E>("insert", error))?;
-                    add.slot.stage(Some(model));
-                }
-            }
-            for edit in &mut self.edits {
-                if let Some(model) = edit.result.take() {
-                    let model = E::ActiveModel::after_save(model, session, false).await;
-                    let model = model.map_err(|error| during::<E>("update", error))?;
-                    let called = edit.callbacks.rows(session, Call::AfterUpdate(slice::from_ref(&model))).await;
-                    called.map_err(|error| during::<E>("update", error))?;
-                    edit.result = Some(model);
-                }
-            }
-            for removal in &mut self.removals {
-                if let Some(active) = removal.active.take() {
-                    active.after_delete(session).await.map_err(|error| during::<E>("delete", error))?;
-                    let gone = slice::from_ref(&removal.model);
-                    let called = removal.callbacks.rows(session, Call::AfterDelete(gone)).await;
-                    called.map_err(|error| during::<E>("delete", error))?;
-                }
-            }
-            Ok(())
-        })
+        Box::pin(self.call_after(session))
     }
 
     fn publish(&mut self, known: &mut Known) -> Vec<Weak<dyn Fated>> {

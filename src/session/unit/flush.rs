@@ -56,9 +56,16 @@ impl Session {
         self.flush_guarded(Guard::Savepoint).await
     }
 
-    /// A flush whose failure ends the transaction.
-    pub(in crate::session) async fn flush_before_commit(&self) -> Result<usize> {
-        self.flush_guarded(Guard::None).await
+    /// Writes what is pending, and what callbacks ask for meanwhile. A failure ends the transaction.
+    pub(in crate::session) async fn flush_before_commit(&self) -> Result<()> {
+        const ROUNDS: usize = 100;
+        for _ in 0..ROUNDS {
+            if self.flush_guarded(Guard::None).await? == 0 {
+                return Ok(());
+            }
+        }
+        let expected = format!("none that asks for a write in each of {ROUNDS} flushes of a commit");
+        Err(Error::argument("callbacks", "one that asks for another write whenever it is called", expected))
     }
 
     async fn flush_guarded(&self, guard: Guard) -> Result<usize> {
@@ -146,6 +153,9 @@ async fn write_all(queue: &mut Queue, order: &[Component], runner: &Runner<'_>) 
             let (edits, inserts): (Vec<_>, Vec<_>) = batch.saves(&[]).into_iter().partition(|node| node.is_edit);
             batch.write_edits(runner, edits.into_iter().map(|node| node.row).collect()).await?;
             batch.write_inserts(runner, vec![inserts.into_iter().map(|node| node.row).collect()]).await?;
+            if batch.has_unsaved() {
+                return Err(queue.not_saved(&[table]));
+            }
         }
     }
     for Component { tables, cyclic } in order.iter().rev() {
@@ -174,7 +184,7 @@ async fn save_row_by_row(queue: &mut Queue, tables: &[usize], runner: &Runner<'_
         }
         let Some(Wave { table, are_edits, levels }) = next_saves(&nodes) else {
             let is_done = !tables.iter().any(|&table| queue.batches[table].has_unsaved());
-            return if is_done { Ok(()) } else { Err(queue.unordered(tables, "insert")) };
+            return if is_done { Ok(()) } else { Err(queue.not_saved(tables)) };
         };
         let batch = &mut queue.batches[table];
         if are_edits {
@@ -199,7 +209,9 @@ async fn delete_row_by_row(queue: &mut Queue, tables: &[usize], runner: &Runner<
         let Some(Wave { table, levels, .. }) = next_deletes(&nodes) else {
             return Err(queue.unordered(tables, "delete"));
         };
-        queue.batches[table].write_deletes(runner, levels.concat()).await?;
+        for level in levels {
+            queue.batches[table].write_deletes(runner, level).await?;
+        }
     }
 }
 
@@ -250,11 +262,23 @@ impl Queue {
         let hooks = runner.session().share();
         match self.batches.as_mut_slice() {
             [batch] if batch.added_after().is_empty() && !batch.has_callbacks() => {
+                batch.make()?;
+                if !batch.is_one_statement(runner) {
+                    // What the entity does before a write is part of the flush's transaction.
+                    return Ok(false);
+                }
                 batch.prepare(&hooks).await?;
                 Ok(batch.is_one_statement(runner))
             }
             _ => Ok(false),
         }
+    }
+
+    /// Why rows of these tables could not be saved.
+    fn not_saved(&self, tables: &[usize]) -> Error {
+        let ids: HashSet<u64> = self.batches.iter().flat_map(|batch| batch.ids()).collect();
+        let gone = tables.iter().find_map(|&table| self.batches[table].check_parents(&ids).err());
+        gone.unwrap_or_else(|| self.unordered(tables, "insert"))
     }
 
     fn unordered(&self, tables: &[usize], operation: &'static str) -> Error {
@@ -289,7 +313,7 @@ impl<'s> Taken<'s> {
     /// [`Error::SessionBusy`] when what was pending is being written already.
     fn take(core: &'s Core, scope: Option<u64>) -> Result<Self> {
         let mut state = core.lock();
-        if state.flushing.contains(&scope) {
+        if state.is_flushing(scope) {
             return Err(Error::SessionBusy { activity: "a flush" });
         }
         state.flushing.push(scope);

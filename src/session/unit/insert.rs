@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    slice,
     sync::Arc,
 };
 
@@ -22,7 +21,7 @@ use crate::{
     backend::insert_returning,
     convention::{ActorId, ConventionColumns, Moment, on_behalf_of},
     error::{Error, Result},
-    session::{Call, CallbackList, Session},
+    session::{CallbackList, Session},
 };
 
 /// Enough rows to make the round trip count little, few enough to keep the prepared statement small.
@@ -40,6 +39,8 @@ pub(super) struct Add<E: EntityTrait> {
     pub(super) actor: Option<ActorId>,
     /// What the flush under way inserts.
     pub(super) ready: Option<E::ActiveModel>,
+    /// What is to be called before the write was called.
+    pub(super) called: bool,
     pub(super) saved: bool,
 }
 
@@ -51,11 +52,8 @@ pub(super) enum Source<E: EntityTrait> {
 }
 
 impl<E: EntityTrait> Add<E> {
-    pub(super) async fn prepare(&mut self, session: &Session, now: Moment) -> Result<()>
-    where
-        E::Model: Sync,
-        E::ActiveModel: Send,
-    {
+    /// Makes the row, if those before it are there.
+    pub(super) fn make(&mut self, now: Moment) -> Result<()> {
         if self.ready.is_some() {
             return Ok(());
         }
@@ -65,13 +63,32 @@ impl<E: EntityTrait> Add<E> {
         };
         let Some(mut model) = made else { return Ok(()) };
         on_behalf_of(self.actor.as_ref(), || self.columns.stamp_insert_at(now, &mut model))?;
-        self.callbacks.rows(session, Call::BeforeInsert(slice::from_mut(&mut model))).await?;
-        self.ready = Some(model.before_save(session, true).await?);
+        self.ready = Some(model);
+        Ok(())
+    }
+
+    /// Whether it is made and nothing was called for it.
+    pub(super) fn is_new(&self) -> bool {
+        self.ready.is_some() && !self.called
+    }
+
+    /// Calls what the entity does before a write.
+    pub(super) async fn prepare(&mut self, session: &Session) -> Result<()>
+    where
+        E::ActiveModel: Send,
+    {
+        if self.is_new()
+            && let Some(model) = self.ready.take()
+        {
+            self.ready = Some(model.before_save(session, true).await?);
+            self.called = true;
+        }
         Ok(())
     }
 
     pub(super) fn reset(&mut self) {
         self.ready = None;
+        self.called = false;
         self.saved = false;
         self.slot.stage(None);
     }
@@ -107,7 +124,7 @@ impl<E: EntityTrait> EntityBatch<E> {
                     0 => 1,
                     columns => (bind_limit / columns).clamp(1, ROWS_PER_STATEMENT),
                 };
-                let open = statements[first..].iter_mut().find(|(other, part)| *other == set && part.len() < rows);
+                let open = statements[first..].iter_mut().find(|(other, part)| part.len() < rows && *other == set);
                 match open {
                     Some((_, part)) => part.push(row),
                     None => statements.push((set, vec![row])),

@@ -2,6 +2,7 @@
 #![doc = include_str!("../../../docs/unit-of-work.md")]
 
 mod api;
+mod around;
 mod batch;
 mod delete;
 mod edited;

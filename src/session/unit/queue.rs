@@ -5,7 +5,7 @@ use std::{any::TypeId, collections::HashSet, sync::Weak};
 use sea_orm::{EntityTrait, IntoActiveModel};
 
 use super::{
-    batch::Batch,
+    batch::{Batch, Gone},
     entity::EntityBatch,
     slot::{Fate, Fated},
 };
@@ -48,17 +48,19 @@ impl Queue {
     }
 
     /// Takes the row out, and those that come after it.
-    pub(super) fn expunge(&mut self, id: u64) -> usize {
+    pub(super) fn expunge(&mut self, id: u64) -> Vec<Gone> {
         let mut ids = HashSet::from([id]);
-        let mut removed = 0;
+        let mut removed = Vec::new();
         loop {
-            let more: usize = self.batches.iter_mut().map(|batch| batch.expunge(&mut ids)).sum();
-            if more == 0 {
+            let before = removed.len();
+            for batch in &mut self.batches {
+                removed.extend(batch.expunge(&mut ids));
+            }
+            if removed.len() == before {
                 // What is added next is the first of its entity.
                 self.batches.retain(|batch| !batch.is_empty());
                 return removed;
             }
-            removed += more;
         }
     }
 
@@ -86,23 +88,30 @@ impl Drop for Queue {
 
 /// What was flushed in a transaction and is gone if that is rolled back.
 #[derive(Default)]
-pub(in crate::session) struct Written(Vec<Weak<dyn Fated>>);
+pub(in crate::session) struct Written {
+    writes: Vec<Weak<dyn Fated>>,
+    /// How many there were, at most, when it was last looked whose handles are gone.
+    kept: usize,
+}
 
 impl Written {
     pub(in crate::session) fn extend(&mut self, writes: Vec<Weak<dyn Fated>>) {
-        if self.0.len() >= 1024 {
-            self.0.retain(|write| write.strong_count() > 0);
+        const FEW: usize = 1024;
+        // Only when there are twice as many: so often as to cost little, whatever the number of flushes.
+        if self.writes.len() >= FEW.max(2 * self.kept) {
+            self.writes.retain(|write| write.strong_count() > 0);
+            self.kept = self.writes.len();
         }
-        self.0.extend(writes);
+        self.writes.extend(writes);
     }
 
     pub(in crate::session) fn absorb(&mut self, other: Self) {
-        self.extend(other.0);
+        self.extend(other.writes);
     }
 
     /// Tells the handles, unless all is well.
     pub(in crate::session) fn end(self, fate: Fate) {
-        for write in self.0.iter().filter_map(Weak::upgrade) {
+        for write in self.writes.iter().filter_map(Weak::upgrade) {
             write.set_fate(fate);
         }
     }

@@ -1,6 +1,6 @@
 //! The order of rows that refer to each other.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// A row that is to be saved or deleted.
 #[derive(Debug, Clone, Default)]
@@ -29,57 +29,89 @@ pub(super) type Levels = Vec<Vec<usize>>;
 /// The rows that may be saved next: they refer to none of the rows that are still to be inserted, unless it stands in a
 /// level before them. `None` when there are no such rows.
 pub(super) fn next_saves(nodes: &[Node]) -> Option<Wave> {
-    let mut providers: HashMap<&str, Vec<usize>> = HashMap::new();
-    for (index, node) in nodes.iter().enumerate().filter(|(_, node)| !node.is_edit) {
-        for provided in &node.provides {
-            providers.entry(provided).or_default().push(index);
-        }
-    }
+    let inserts = nodes.iter().enumerate().filter(|(_, node)| !node.is_edit);
+    let providers = by_name(inserts.map(|(index, node)| (index, &node.provides)));
     let mut kinds: Vec<(usize, bool)> = nodes.iter().map(|node| (node.table, node.is_edit)).collect();
     // Edits first: they may free what an insert takes.
     kinds.sort_by_key(|(table, is_edit)| (*table, !is_edit));
     kinds.dedup();
-    for (table, are_edits) in kinds {
-        let mut taken: HashSet<usize> = HashSet::new();
-        let mut levels = Levels::new();
-        loop {
-            let is_free = |index: usize, node: &Node| {
-                let mut needed = node.needs.iter().filter_map(|need| providers.get(need.as_str())).flatten();
-                needed.all(|provider| *provider == index || taken.contains(provider))
-            };
-            let level: Vec<usize> = (0..nodes.len())
-                .filter(|&index| (nodes[index].table, nodes[index].is_edit) == (table, are_edits))
-                .filter(|&index| !taken.contains(&index) && is_free(index, &nodes[index]))
-                .collect();
-            if level.is_empty() {
-                break;
-            }
-            levels.push(level.iter().map(|&index| nodes[index].row).collect());
-            taken.extend(level);
-        }
-        if !levels.is_empty() {
-            return Some(Wave { table, are_edits, levels });
-        }
+    let mut waits = Waits::new(nodes.len());
+    for (index, node) in nodes.iter().enumerate() {
+        waits.add(index, node.needs.iter().filter_map(|need| providers.get(need.as_str())).flatten());
     }
-    None
+    kinds.into_iter().find_map(|(table, are_edits)| {
+        let levels = waits.clone().levels(nodes, |node| (node.table, node.is_edit) == (table, are_edits));
+        (!levels.is_empty()).then_some(Wave { table, are_edits, levels })
+    })
 }
 
-/// The rows that may be deleted next: none of those that are still to be deleted refers to them.
+/// The rows that may be deleted next: none of those that are still to be deleted refers to them, unless it stands in a
+/// level before them.
 pub(super) fn next_deletes(nodes: &[Node]) -> Option<Wave> {
-    let mut needed: HashMap<&str, Vec<usize>> = HashMap::new();
+    let users = by_name(nodes.iter().enumerate().map(|(index, node)| (index, &node.needs)));
+    let mut waits = Waits::new(nodes.len());
     for (index, node) in nodes.iter().enumerate() {
-        for need in &node.needs {
-            needed.entry(need).or_default().push(index);
+        waits.add(index, node.provides.iter().filter_map(|provided| users.get(provided.as_str())).flatten());
+    }
+    let table = nodes.iter().zip(&waits.waiting).find(|(_, waiting)| **waiting == 0)?.0.table;
+    let levels = waits.levels(nodes, |node| node.table == table);
+    Some(Wave { table, are_edits: false, levels })
+}
+
+/// The rows that have each name among theirs.
+fn by_name<'n>(rows: impl Iterator<Item = (usize, &'n Vec<String>)>) -> HashMap<&'n str, Vec<usize>> {
+    let mut found: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (index, names) in rows {
+        for name in names {
+            found.entry(name).or_default().push(index);
         }
     }
-    let is_free = |index: usize, node: &Node| {
-        let mut users = node.provides.iter().filter_map(|provided| needed.get(provided.as_str())).flatten();
-        users.all(|user| *user == index)
-    };
-    let free = || nodes.iter().enumerate().filter(|(index, node)| is_free(*index, node)).map(|(_, node)| node);
-    let table = free().next()?.table;
-    let rows = free().filter(|node| node.table == table).map(|node| node.row).collect();
-    Some(Wave { table, are_edits: false, levels: vec![rows] })
+    found
+}
+
+/// Which rows wait for which others.
+#[derive(Clone)]
+struct Waits {
+    /// For how many others each row waits.
+    waiting: Vec<usize>,
+    /// The rows that wait for each row.
+    followers: Vec<Vec<usize>>,
+}
+
+impl Waits {
+    fn new(rows: usize) -> Self {
+        Self { waiting: vec![0; rows], followers: vec![Vec::new(); rows] }
+    }
+
+    /// Lets a row wait for others. It need not wait for itself.
+    fn add<'o>(&mut self, row: usize, others: impl Iterator<Item = &'o usize>) {
+        for &other in others.filter(|other| **other != row) {
+            self.waiting[row] += 1;
+            self.followers[other].push(row);
+        }
+    }
+
+    /// The rows of a kind that wait for none, then those that wait for these only, and so on.
+    fn levels(mut self, nodes: &[Node], is_of_kind: impl Fn(&Node) -> bool) -> Levels {
+        let mut level: Vec<usize> =
+            (0..nodes.len()).filter(|&index| self.waiting[index] == 0 && is_of_kind(&nodes[index])).collect();
+        let mut levels = Levels::new();
+        while !level.is_empty() {
+            let mut next = Vec::new();
+            for &row in &level {
+                for &follower in &self.followers[row] {
+                    self.waiting[follower] -= 1;
+                    if self.waiting[follower] == 0 && is_of_kind(&nodes[follower]) {
+                        next.push(follower);
+                    }
+                }
+            }
+            next.sort_unstable();
+            levels.push(level.iter().map(|&index| nodes[index].row).collect());
+            level = next;
+        }
+        levels
+    }
 }
 
 #[cfg(test)]
@@ -137,9 +169,22 @@ mod tests {
     #[test]
     fn a_tree_is_deleted_leaf_by_leaf() {
         let nodes = [node(0, 0, "a", ""), node(0, 1, "b", "a"), node(0, 2, "c", "a"), node(0, 3, "d", "b")];
-        assert_eq!(next_deletes(&nodes), wave(0, &[&[2, 3]]));
-        assert_eq!(next_deletes(&nodes[..2]), wave(0, &[&[1]]));
+        assert_eq!(next_deletes(&nodes), wave(0, &[&[2, 3], &[1], &[0]]));
+        assert_eq!(next_deletes(&nodes[..2]), wave(0, &[&[1], &[0]]));
         assert_eq!(next_deletes(&nodes[..1]), wave(0, &[&[0]]));
         assert_eq!(next_deletes(&[]), None);
+    }
+
+    /// One that compared each row with each other would not come to an end.
+    #[test]
+    fn long_chains_are_put_in_order() {
+        const ROWS: usize = 200_000;
+        let name = |row: usize| row.to_string();
+        let nodes: Vec<Node> = (0..ROWS)
+            .map(|row| Node { row, provides: vec![name(row)], needs: vec![name(row + 1)], ..Node::default() })
+            .collect();
+        let rows = |wave: Option<Wave>| wave.map(|wave| wave.levels.concat()).unwrap_or_default();
+        assert!(rows(next_saves(&nodes)).into_iter().eq((0..ROWS).rev()));
+        assert!(rows(next_deletes(&nodes)).into_iter().eq(0..ROWS));
     }
 }
