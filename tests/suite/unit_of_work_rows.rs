@@ -234,7 +234,7 @@ async fn an_expunged_row_is_not_written_nor_those_after_it(db: TestDb) {
     let ada = session.add(new_user("ada"));
     let order =
         session.add_after(&ada, |ada| customer_order::ActiveModel { user_id: Set(ada.id), ..Default::default() });
-    session.add(new_user("bob"));
+    let bob = session.add(new_user("bob"));
     assert_eq!((session.expunge(&ada), session.pending()), (2, 1));
     assert_eq!(session.expunge(&ada), 0);
     session.flush().await.unwrap();
@@ -242,6 +242,13 @@ async fn an_expunged_row_is_not_written_nor_those_after_it(db: TestDb) {
         assert!(matches!(error, Error::WriteUndone { .. }), "{error:?}");
     }
     assert_eq!(usernames(db.outside()).await, ["bob"]);
+    // One that is written takes nothing with it.
+    session.add_after(&bob, |bob| customer_order::ActiveModel {
+        user_id: Set(bob.id),
+        number: Set("1".to_owned()),
+        ..Default::default()
+    });
+    assert_eq!((session.expunge(&bob), session.pending()), (0, 1));
 }
 
 async fn a_handle_says_what_became_of_its_row(db: TestDb) {

@@ -107,11 +107,14 @@ impl Session {
     }
 
     /// Takes a row that is not yet written out of the unit of work, with those that were added after it. Gives how many
-    /// that are.
+    /// that are: none when it is written already.
     pub fn expunge<E: EntityTrait>(&self, handle: &Pending<E>) -> usize
     where
         E::Model: Sync,
     {
+        if handle.0.fate() == Fate::Written {
+            return 0;
+        }
         let gone = self.core.lock().queue(self.scope).map(|queue| queue.expunge(handle.0.id()));
         gone.map_or(0, |rows| rows.len())
     }
