@@ -88,7 +88,7 @@ impl<E: EntityTrait> EntityBatch<E> {
 
     pub(super) fn removal_nodes(&self, links: &[Link]) -> Vec<Node> {
         let left = self.removals.iter().enumerate().filter(|(_, removal)| !removal.done);
-        let edited = self.rows_edited();
+        let edited = if links.is_empty() { HashMap::new() } else { self.rows_edited() };
         left.map(|(row, removal)| {
             let model = edited.get(&removal.key).copied().unwrap_or(&removal.model);
             self.removal_node(row, removal, model, links)
