@@ -20,6 +20,7 @@ for_each_server!(
     an_outage_is_seen_and_its_end,
     a_test_ends_with_a_summary,
     a_health_page_is_watched,
+    a_page_that_says_nothing_does_not_hold_up_the_end,
     what_makes_no_sense_is_refused,
 );
 
@@ -117,6 +118,17 @@ async fn a_health_page_is_watched(_db: TestDb) {
     set.send(StatusCode::OK).unwrap();
     monitor.until(true).await;
     server.abort();
+}
+
+async fn a_page_that_says_nothing_does_not_hold_up_the_end(_db: TestDb) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let mut monitor = Monitor::start(&["--health", &address, "--deadline", "3600", "--json"]);
+    let (_asked, _) = in_time("a question", listener.accept()).await.unwrap();
+    let id = monitor.child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().await.unwrap().success());
+    assert_eq!(monitor.next().await["summary"]["samples"], 0);
+    assert_eq!(in_time("the end", monitor.child.wait()).await.unwrap().code(), Some(1));
 }
 
 async fn what_makes_no_sense_is_refused(_db: TestDb) {

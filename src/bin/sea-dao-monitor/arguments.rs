@@ -17,8 +17,8 @@ pub(crate) enum Mode {
 
 /// Watches a database, or the health page of a service.
 ///
-/// Exit codes: 0, every sample was up; 1, some were not; 2, the arguments make no sense; 3, the output could not be
-/// written.
+/// Exit codes: 0, every sample was up; 1, some were not, or there was none; 2, the arguments make no sense; 3, the output
+/// could not be written.
 #[derive(Debug, Parser)]
 #[command(name = "sea-dao-monitor", version)]
 pub(crate) struct Arguments {

@@ -1,6 +1,6 @@
 //! Watches a database, or the health page of a service, from a terminal.
 //!
-//! Exit codes: 0, every sample was up; 1, some were not; 2, the arguments make no sense; 3, the output could not be written.
+//! Exit codes: 0, every sample was up; 1, some were not, or there was none; 2, the arguments make no sense; 3, the output could not be written.
 
 mod arguments;
 mod output;
@@ -19,14 +19,19 @@ use output::Output;
 use summary::Summary;
 use target::Target;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let target = match arguments.target() {
         Ok(target) => target,
         Err(error) => Arguments::command().error(ErrorKind::ValueValidation, error).exit(),
     };
-    match watch(&arguments, target).await {
+    let watched = tokio::runtime::Builder::new_current_thread().enable_all().build().and_then(|runtime| {
+        let watched = runtime.block_on(watch(&arguments, target));
+        // A question that is still under way on a thread of its own does not hold up the end.
+        runtime.shutdown_background();
+        watched
+    });
+    match watched {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         // Who reads the output has seen enough.
