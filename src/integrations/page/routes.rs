@@ -17,7 +17,8 @@ use ::axum::{
 use futures_util::Stream;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, MissedTickBehavior, interval},
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
 use super::{
@@ -174,10 +175,36 @@ async fn figures(State(shared): State<Arc<Shared>>) -> Response {
 async fn events(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let told = headers.get("last-event-id").and_then(|id| shared.read_id(id.to_str().ok()?));
     match shared.streams.clone().try_acquire_owned() {
-        Ok(permit) => Sse::new(stream(shared, permit, told)).into_response(),
+        Ok(permit) => Sse::new(stream(shared, Watching::begin(permit), told)).into_response(),
         Err(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], "Too many are looking.\n").into_response()
         }
+    }
+}
+
+/// One of those who look, for twice the length of a stream at most: who does not read its stream never ends it.
+struct Watching {
+    permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+    limit: JoinHandle<()>,
+}
+
+impl Watching {
+    fn begin(permit: OwnedSemaphorePermit) -> Self {
+        let permit = Arc::new(Mutex::new(Some(permit)));
+        let given_up = permit.clone();
+        let limit = tokio::spawn(async move {
+            sleep(2 * STREAM).await;
+            drop(given_up.lock().unwrap_or_else(PoisonError::into_inner).take());
+        });
+        Self { permit, limit }
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.limit.abort();
+        // The task is dropped in its own time; the next one may look at once.
+        drop(self.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
@@ -187,11 +214,11 @@ async fn events(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respon
 /// `told` are the numbers of the points that the client has from an earlier stream.
 fn stream(
     shared: Arc<Shared>,
-    permit: OwnedSemaphorePermit,
+    watching: Watching,
     told: Option<Vec<u64>>,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
     async_stream::stream! {
-        let _permit = permit;
+        let _watching = watching;
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let until = Instant::now() + STREAM;
@@ -207,5 +234,35 @@ fn stream(
             let points = state::points(&shared.databases, &mut told);
             yield Ok(Event::default().event("points").id(shared.id_of(&told)).data(points));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ::axum::{
+        extract::State,
+        http::{HeaderMap, StatusCode},
+    };
+    use tokio::{task::yield_now, time::advance};
+
+    use super::{Draining, Guard, MOST_STREAMS, STREAM, Shared, events};
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_keeps_others_out_for_a_while_only() {
+        let shared = Shared::new(Vec::new(), Guard::new(None), Draining::default());
+        let open = async || events(State(shared.clone()), HeaderMap::new()).await;
+        let mut unread = Vec::new();
+        for _ in 0..MOST_STREAMS {
+            unread.push(open().await);
+        }
+        yield_now().await;
+        assert_eq!(open().await.status(), StatusCode::SERVICE_UNAVAILABLE);
+        advance(2 * STREAM).await;
+        // Each of those that waited has a turn.
+        for _ in 0..MOST_STREAMS {
+            yield_now().await;
+        }
+        assert_eq!(open().await.status(), StatusCode::OK);
+        assert!(unread.iter().all(|answer| answer.status().is_success()));
     }
 }
