@@ -22,17 +22,24 @@ pub(crate) fn redact_url(url: &str) -> String {
         // Fails only for URLs that cannot have a password.
         let _ = parsed.set_password(Some("***"));
     }
-    if parsed.query().is_some_and(|query| query.to_ascii_lowercase().contains("password")) {
+    // The names as the drivers read them, which may be percent-encoded.
+    if parsed.query_pairs().any(|(key, value)| may_hold_password(&key, &value)) {
         let pairs: Vec<(String, String)> = parsed
             .query_pairs()
             .map(|(key, value)| {
-                let secret = key.to_ascii_lowercase().contains("password");
+                let secret = may_hold_password(&key, &value);
                 (key.into_owned(), if secret { "***".to_owned() } else { value.into_owned() })
             })
             .collect();
         parsed.query_pairs_mut().clear().extend_pairs(pairs);
     }
     parsed.to_string()
+}
+
+/// `value` too, where a separator is not the one that it should be, as in `user=ada;password=…`.
+fn may_hold_password(key: &str, value: &str) -> bool {
+    let names = ["password", "passwd", "pwd"];
+    [key, value].into_iter().any(|text| names.iter().any(|name| text.to_ascii_lowercase().contains(name)))
 }
 
 #[cfg(test)]
@@ -44,6 +51,12 @@ mod tests {
         for (url, shown) in [
             ("postgres://ada:s3cret@db:5432/app", "postgres://ada:***@db:5432/app"),
             ("postgres://db/app?user=ada&password=s3cret", "postgres://db/app?user=ada&password=***"),
+            ("postgres://db/app?%70assword=s3cret", "postgres://db/app?password=***"),
+            (
+                "postgres://%2Frun%2Fpg/app?Pass%77ord=s3cret&user=ada",
+                "postgres://%2Frun%2Fpg/app?Password=***&user=ada",
+            ),
+            ("postgres://db/app?user=ada;password=s3cret", "postgres://db/app?user=***"),
             ("mysql://ada@db/app", "mysql://ada@db/app"),
             ("sqlite::memory:", "sqlite::memory:"),
             ("postgres://ada:s3cret@[broken/app", "postgres:***"),
