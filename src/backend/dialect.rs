@@ -5,7 +5,7 @@ use sea_orm::{
     sea_query::{ColumnType, Expr, InsertStatement, MysqlQueryBuilder, Query},
 };
 
-use super::{fingerprint::fingerprint, inline::inline};
+use super::{errors::status_code, fingerprint::fingerprint, inline::inline, literal::literal};
 use crate::hooks::Dialect;
 
 /// What watching statements has to know of the database.
@@ -16,7 +16,7 @@ pub(crate) fn sql_dialect(backend: DbBackend) -> Dialect {
         DbBackend::Sqlite => "sqlite",
         _ => "other_sql",
     };
-    Dialect { backend, system, fingerprint, inline }
+    Dialect { backend, system, fingerprint, inline, literal, status_code }
 }
 
 /// An INSERT that gives these columns of the rows that it wrote.

@@ -102,6 +102,23 @@ pub(crate) fn database_error(error: sqlx::Error, class: ErrorClass, query: bool)
     Error::Database { class, source: if query { DbErr::Query(runtime) } else { DbErr::Exec(runtime) } }
 }
 
+/// The database's own code for a failure, as OpenTelemetry wants it: PostgreSQL's SQLSTATE, the numbers of the others.
+pub(crate) fn status_code(error: &Error) -> Option<String> {
+    let Error::Database { source, .. } = error.root() else { return None };
+    let (DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))) = source
+    else {
+        return None;
+    };
+    let error = error.as_database_error()?;
+    #[cfg(feature = "mysql")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        return Some(error.number().to_string());
+    }
+    error.code().map(String::from)
+}
+
 /// An error of this crate that travelled through SeaORM comes out as it was; every other one is classed.
 impl From<DbErr> for Error {
     fn from(source: DbErr) -> Self {

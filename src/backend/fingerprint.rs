@@ -1,81 +1,34 @@
 //! What statements have in common that differ only in their values.
 
-use std::collections::HashSet;
-
 use sea_orm::DbBackend;
 
-use super::tokens::{Kind, Token, tokens};
+use super::{
+    tables::tables,
+    tokens::{Kind, Text, Token, keyword, partners, tokens},
+};
 use crate::hooks::{Access, Fingerprint};
 
-/// The fingerprint of `sql`: values, comments, the lengths of lists and the number of rows are left out.
+/// The fingerprint of `sql`: values, comments, the lengths of lists and the number of rows are left out. It takes a time
+/// that grows with the length of `sql` and no faster, whatever stands in it.
 pub(crate) fn fingerprint(sql: &str, backend: DbBackend) -> Fingerprint {
     let tokens = tokens(sql, backend);
+    let partners = partners(&tokens);
+    let text = Text { tokens: &tokens, partners: &partners };
     let access = tokens.split(|token| token.is(";")).map(|one| access(&operation(one), one)).max();
-    Fingerprint::new(normalized(&tokens), operation(&tokens), tables(&tokens), access.unwrap_or_default())
+    Fingerprint::new(normalized(text, 0, tokens.len()), operation(&tokens), tables(text), access.unwrap_or_default())
 }
 
-/// Words that are written in capitals, so that their case makes no difference. Names keep theirs.
-const KEYWORDS: [&str; 47] = [
-    "SELECT",
-    "FROM",
-    "WHERE",
-    "AND",
-    "OR",
-    "NOT",
-    "IN",
-    "IS",
-    "NULL",
-    "LIKE",
-    "BETWEEN",
-    "EXISTS",
-    "INSERT",
-    "INTO",
-    "VALUES",
-    "UPDATE",
-    "SET",
-    "DELETE",
-    "RETURNING",
-    "ORDER",
-    "BY",
-    "GROUP",
-    "HAVING",
-    "LIMIT",
-    "OFFSET",
-    "JOIN",
-    "LEFT",
-    "RIGHT",
-    "INNER",
-    "OUTER",
-    "ON",
-    "AS",
-    "ASC",
-    "DESC",
-    "DISTINCT",
-    "UNION",
-    "ALL",
-    "CASE",
-    "WHEN",
-    "THEN",
-    "ELSE",
-    "WITH",
-    "BEGIN",
-    "COMMIT",
-    "ROLLBACK",
-    "SAVEPOINT",
-    "RELEASE",
-];
+/// Constants that are words.
+const CONSTANTS: [&str; 3] = ["NULL", "TRUE", "FALSE"];
 
-fn normalized(tokens: &[Token<'_>]) -> String {
+/// The tokens from `at` to before `end`, written without what makes no difference.
+fn normalized(sql: Text<'_>, mut at: usize, end: usize) -> String {
+    let tokens = &sql.tokens[..end];
     let mut text = String::new();
-    let mut at = 0;
     let mut previous: Option<&Token<'_>> = None;
     let mut signed_apart = false;
     while let Some(token) = tokens.get(at) {
-        let is_value = matches!(token.kind, Kind::Literal | Kind::Placeholder);
-        let signed = matches!(token.text, "-" | "+")
-            && tokens.get(at + 1).is_some_and(|next| next.kind == Kind::Literal)
-            && previous.is_none_or(|before| matches!(before.text, "(" | "," | "=" | "<" | ">" | "["));
-        if signed {
+        if is_sign(previous, token, tokens.get(at + 1)) {
             signed_apart = token.apart;
             at += 1;
             continue;
@@ -83,27 +36,26 @@ fn normalized(tokens: &[Token<'_>]) -> String {
         if needs_space(previous, token, std::mem::take(&mut signed_apart) || token.apart) {
             text.push(' ');
         }
-        if is_value {
+        if is_value(previous, token) {
             text.push('?');
-        } else if let Some(keyword) = KEYWORDS.iter().find(|keyword| token.is(keyword)) {
+        } else if let Some(keyword) = keyword(token) {
             text.push_str(keyword);
         } else {
             text.push_str(token.text);
         }
         previous = Some(token);
         at += 1;
-        let is_list = previous.is_some_and(|token| token.is("IN") || token.is("ARRAY"));
-        if is_list && let Some(end) = list_of_values(tokens, at) {
-            let nested = tokens.get(at + 1).is_some_and(|token| token.is("("));
-            text.push_str(if nested { " ((?, …), …)" } else { " (?, …)" });
+        let is_list = token.is("IN") || token.is("ARRAY");
+        if is_list && let Some((list, end)) = list(sql, at) {
+            text.push_str(&list);
             previous = tokens.get(end);
             at = end + 1;
         }
-        if token.is(")") && opens_row(tokens, at - 1) {
+        if token.is(")") && sql.opening(at - 1).is_some_and(|open| open > 0 && tokens[open - 1].is("VALUES")) {
             // The other rows of VALUES say nothing new.
             while tokens.get(at).is_some_and(|token| token.is(","))
                 && tokens.get(at + 1).is_some_and(|token| token.is("("))
-                && let Some(end) = closing(tokens, at + 1)
+                && let Some(end) = sql.closing(at + 1)
             {
                 previous = tokens.get(end);
                 at = end + 1;
@@ -116,6 +68,29 @@ fn normalized(tokens: &[Token<'_>]) -> String {
     text
 }
 
+/// Whether the token is a part of the number that follows it.
+fn is_sign(previous: Option<&Token<'_>>, token: &Token<'_>, next: Option<&Token<'_>>) -> bool {
+    matches!(token.text, "-" | "+")
+        && next.is_some_and(|next| next.kind == Kind::Literal)
+        && previous.is_none_or(|before| match before.kind {
+            Kind::Symbol => !matches!(before.text, ")" | "]"),
+            Kind::Word => keyword(before).is_some_and(|keyword| keyword != "NULL"),
+            Kind::Name | Kind::Literal | Kind::Placeholder => false,
+        })
+}
+
+fn is_value(previous: Option<&Token<'_>>, token: &Token<'_>) -> bool {
+    match token.kind {
+        Kind::Literal | Kind::Placeholder => true,
+        // Not in IS NULL, NOT NULL and ON DELETE SET NULL.
+        Kind::Word => {
+            CONSTANTS.iter().any(|constant| token.is(constant))
+                && !previous.is_some_and(|before| ["IS", "NOT", "SET", "."].iter().any(|word| before.is(word)))
+        }
+        Kind::Name | Kind::Symbol => false,
+    }
+}
+
 fn needs_space(previous: Option<&Token<'_>>, token: &Token<'_>, apart: bool) -> bool {
     let Some(previous) = previous else { return false };
     match (previous.text, token.text) {
@@ -125,49 +100,42 @@ fn needs_space(previous: Option<&Token<'_>>, token: &Token<'_>, apart: bool) -> 
     }
 }
 
-/// The end of the list that begins at `start`, when it holds nothing but values and lists of values.
-fn list_of_values(tokens: &[Token<'_>], start: usize) -> Option<usize> {
-    let end = closing(tokens, start)?;
-    let inside = &tokens[start + 1..end];
-    let is_part = |token: &Token<'_>| {
-        matches!(token.kind, Kind::Literal | Kind::Placeholder) || matches!(token.text, "," | "(" | ")" | "-" | "+")
-    };
-    (!inside.is_empty() && inside.iter().all(is_part)).then_some(end)
-}
-
-/// Where the parenthesis or bracket that opens at `start` closes.
-fn closing(tokens: &[Token<'_>], start: usize) -> Option<usize> {
-    if !tokens.get(start)?.is("(") && !tokens[start].is("[") {
+/// The list that begins at `start` and where it ends, when it holds values and lists of values, or the same with each value,
+/// as in `CAST(? AS mood), CAST(? AS mood)`.
+fn list(sql: Text<'_>, start: usize) -> Option<(String, usize)> {
+    /// What is longer is written out.
+    const LONGEST: usize = 16;
+    let end = sql.closing(start)?;
+    let inside = &sql.tokens[start + 1..end];
+    let is_part = |token: &Token<'_>| is_value(None, token) || matches!(token.text, "," | "(" | ")" | "-" | "+");
+    if !inside.is_empty() && inside.iter().all(is_part) {
+        let nested = inside[0].is("(");
+        return Some((if nested { " ((?, …), …)" } else { " (?, …)" }.to_owned(), end));
+    }
+    let first_end = sql.end_of_element(start + 1, end, LONGEST)?;
+    let first = &sql.tokens[start + 1..first_end];
+    if !first.iter().any(|token| is_value(None, token))
+        || ["SELECT", "WITH", "VALUES"].iter().any(|word| first[0].is(word))
+    {
         return None;
     }
-    let mut depth = 0_usize;
-    for (at, token) in tokens.iter().enumerate().skip(start) {
-        if token.is("(") || token.is("[") {
-            depth += 1;
-        } else if token.is(")") || token.is("]") {
-            depth -= 1;
-            if depth == 0 {
-                return Some(at);
-            }
+    let mut at = first_end;
+    while at < end {
+        let next = sql.end_of_element(at + 1, end, LONGEST)?;
+        if !is_alike(first, &sql.tokens[at + 1..next]) {
+            return None;
         }
+        at = next;
     }
-    None
+    Some((format!(" ({}, …)", normalized(sql, start + 1, first_end)), end))
 }
 
-/// Whether the parenthesis that closes at `end` is the first row of VALUES.
-fn opens_row(tokens: &[Token<'_>], end: usize) -> bool {
-    let mut depth = 0_usize;
-    for at in (0..=end).rev() {
-        if tokens[at].is(")") {
-            depth += 1;
-        } else if tokens[at].is("(") {
-            depth -= 1;
-            if depth == 0 {
-                return at > 0 && tokens[at - 1].is("VALUES");
-            }
-        }
-    }
-    false
+/// Whether both differ only in their values.
+fn is_alike(one: &[Token<'_>], other: &[Token<'_>]) -> bool {
+    one.len() == other.len()
+        && one.iter().zip(other).all(|(one, other)| {
+            one.text.eq_ignore_ascii_case(other.text) || is_value(None, one) && is_value(None, other)
+        })
 }
 
 /// The statement's verb, in capitals; for WITH, the one that it is for.
@@ -205,101 +173,6 @@ fn access(operation: &str, tokens: &[Token<'_>]) -> Access {
     }
 }
 
-/// The tables named, each once, in the order of the text.
-fn tables(tokens: &[Token<'_>]) -> Vec<String> {
-    let defined = common_tables(tokens);
-    let mut found: Vec<String> = Vec::new();
-    // For each open parenthesis whether it is that of a function whose arguments are set apart by FROM.
-    let mut open: Vec<bool> = Vec::new();
-    for (at, token) in tokens.iter().enumerate() {
-        let before = |back: usize| at.checked_sub(back).and_then(|at| tokens.get(at));
-        let follows = |words: &[&str]| before(1).is_some_and(|before| words.iter().any(|word| before.is(word)));
-        match token.text {
-            "(" => open.push(follows(&["EXTRACT", "SUBSTRING", "TRIM", "OVERLAY", "POSITION"])),
-            ")" => drop(open.pop()),
-            _ if token.is("FROM") && !follows(&["DISTINCT"]) && !open.last().is_some_and(|function| *function) => {
-                let mut next = at + 1;
-                while let Some((name, end)) = table(tokens, next, false) {
-                    found.extend(name);
-                    let Some(comma) = behind_alias(tokens, end) else { break };
-                    next = comma + 1;
-                }
-            }
-            _ if token.is("JOIN") => found.extend(table(tokens, at + 1, false).and_then(|(name, _)| name)),
-            _ if token.is("INTO") || token.is("TABLE") => {
-                found.extend(table(tokens, at + 1, true).and_then(|(name, _)| name));
-            }
-            _ if token.is("UPDATE") && !follows(&["FOR", "KEY", "DO", "ON"]) => {
-                found.extend(table(tokens, at + 1, true).and_then(|(name, _)| name));
-            }
-            _ => {}
-        }
-    }
-    let mut seen = HashSet::new();
-    found.retain(|name| !defined.contains(name) && seen.insert(name.clone()));
-    found
-}
-
-/// The table named at `at` and the end of its name; no name for what is called like a function.
-fn table(tokens: &[Token<'_>], mut at: usize, takes_columns: bool) -> Option<(Option<String>, usize)> {
-    while tokens.get(at).is_some_and(|token| ["ONLY", "LATERAL", "IF", "NOT", "EXISTS"].iter().any(|w| token.is(w))) {
-        at += 1;
-    }
-    let mut name = unquoted(tokens.get(at).filter(|token| token.is_identifier())?);
-    at += 1;
-    while tokens.get(at).is_some_and(|token| token.is("."))
-        && let Some(part) = tokens.get(at + 1).filter(|token| token.is_identifier())
-    {
-        name = format!("{name}.{}", unquoted(part));
-        at += 2;
-    }
-    if !takes_columns
-        && tokens.get(at).is_some_and(|token| token.is("("))
-        && let Some(end) = closing(tokens, at)
-    {
-        return Some((None, end + 1));
-    }
-    Some((Some(name), at))
-}
-
-/// The comma behind the table's alias, when there is one.
-fn behind_alias(tokens: &[Token<'_>], mut at: usize) -> Option<usize> {
-    if tokens.get(at)?.is("AS") {
-        at += 1;
-    }
-    if tokens.get(at)?.is_identifier() {
-        at += 1;
-    }
-    tokens.get(at)?.is(",").then_some(at)
-}
-
-fn unquoted(token: &Token<'_>) -> String {
-    if token.kind != Kind::Name || token.text.len() < 2 {
-        return token.text.to_owned();
-    }
-    token.text[1..token.text.len() - 1].replace("\"\"", "\"").replace("``", "`")
-}
-
-/// The names that WITH gives to queries.
-fn common_tables(tokens: &[Token<'_>]) -> HashSet<String> {
-    if !tokens.first().is_some_and(|token| token.is("WITH")) {
-        return HashSet::new();
-    }
-    let names = tokens.iter().enumerate().filter(|(at, token)| {
-        let mut next = at + 1;
-        if let Some(end) = closing(tokens, next) {
-            next = end + 1;
-        }
-        token.is_identifier()
-            && tokens.get(next).is_some_and(|token| token.is("AS"))
-            && tokens[next + 1..]
-                .iter()
-                .find(|token| !token.is("NOT") && !token.is("MATERIALIZED"))
-                .is_some_and(|token| token.is("("))
-    });
-    names.map(|(_, token)| unquoted(token)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use sea_orm::DatabaseBackend::{MySql, Postgres, Sqlite};
@@ -325,6 +198,23 @@ mod tests {
             ("SELECT x'ff', E'a\\'b', $tag$ it's $tag$", "SELECT ?, ?, ?"),
             ("SELECT \"a'1\", 'ä€' FROM \"T\"", "SELECT \"a'1\", ? FROM \"T\""),
             ("SELECT 'not closed", "SELECT ?"),
+            ("SELECT a FROM t WHERE a IN (1, NULL, TRUE)", "SELECT a FROM t WHERE a IN (?, …)"),
+            ("SELECT a FROM t WHERE a IN (CAST($1 AS \"m\"))", "SELECT a FROM t WHERE a IN (CAST(? AS \"m\"), …)"),
+            (
+                "SELECT a FROM t WHERE a IN (CAST($1 AS \"m\"), CAST($2 AS \"m\")) AND b",
+                "SELECT a FROM t WHERE a IN (CAST(? AS \"m\"), …) AND b",
+            ),
+            ("SELECT a FROM t WHERE a NOT IN ($1::uuid, $2::uuid)", "SELECT a FROM t WHERE a NOT IN (?::uuid, …)"),
+            ("SELECT a FROM t WHERE a IN (lower($1), upper($2))", "SELECT a FROM t WHERE a IN (lower(?), upper(?))"),
+            ("SELECT a FROM t WHERE a IN (b, c)", "SELECT a FROM t WHERE a IN (b, c)"),
+            ("SELECT a FROM t WHERE a BETWEEN -1 AND -2 LIMIT -1", "SELECT a FROM t WHERE a BETWEEN ? AND ? LIMIT ?"),
+            (
+                "SELECT CASE WHEN a THEN -1 ELSE +2 END, a * -1, a - -1",
+                "SELECT CASE WHEN a THEN ? ELSE ? END, a * ?, a - ?",
+            ),
+            ("SELECT f(a) - 1, a[1] - 1, 2 - 1", "SELECT f(a) - ?, a[?] - ?, ? - ?"),
+            ("UPDATE t SET a = TRUE, b = null WHERE c IS NULL", "UPDATE t SET a = ?, b = ? WHERE c IS NULL"),
+            ("SELECT a FROM t WHERE a IS NOT TRUE AND b = false", "SELECT a FROM t WHERE a IS NOT TRUE AND b = ?"),
             ("BEGIN", "BEGIN"),
             ("", ""),
         ] {
@@ -350,6 +240,45 @@ mod tests {
     }
 
     #[test]
+    fn what_is_long_or_nested_is_read_once() {
+        const LONG: usize = 200_000;
+        let opened = |text: &str| text.repeat(LONG / text.len());
+        let nested = |text: &str| opened(text) + &")".repeat(LONG / text.len());
+        // Were any part of them read again for each of its parts, this would take hours.
+        for sql in [
+            nested("("),
+            nested("IN("),
+            nested("VALUES("),
+            nested("SELECT f("),
+            opened("IN("),
+            opened("ARRAY["),
+            opened("VALUES (1),("),
+            opened("FROM f("),
+            opened("FROM a,b,"),
+            opened("FROM f(),"),
+            opened("FROM ONLY "),
+            opened("WITH a(") + &opened("a(") + "AS",
+            opened("a AS NOT "),
+            opened("a."),
+            opened("FROM a.b.") + &opened("c."),
+            opened("$a$b"),
+            opened("/*"),
+            opened("'"),
+        ] {
+            assert!(fingerprint(&sql, Postgres).text.len() <= 4 * 4_001);
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_statement_is_bounded() {
+        let long = "ä".repeat(100_000);
+        let many: String = (0..1_000).map(|number| format!(" JOIN table_{number} ON TRUE")).collect();
+        let found = fingerprint(&format!("{long} FROM {long}.{long}.{long}{many}"), Sqlite);
+        assert_eq!((found.text.chars().count(), found.operation.chars().count()), (4_001, 33));
+        assert_eq!((found.tables.len(), found.tables[0].chars().count(), &*found.tables[1]), (32, 129, "table_0"));
+    }
+
+    #[test]
     fn tables_operation_and_access_are_read_from_the_text() {
         use Access::{Neither, Read, Write};
         for (sql, operation, tables, access) in [
@@ -360,6 +289,11 @@ mod tests {
             ("SELECT 1 INTO kept FROM t", "SELECT", "kept t", Write),
             ("INSERT INTO t (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET a = 2", "INSERT", "t", Write),
             ("UPDATE ONLY t SET a = 1 FROM o", "UPDATE", "t o", Write),
+            ("UPDATE LOW_PRIORITY IGNORE t SET a = 1", "UPDATE", "t", Write),
+            ("UPDATE OR REPLACE t SET a = 1", "UPDATE", "t", Write),
+            ("COPY s.t (a) FROM STDIN", "COPY", "s.t", Write),
+            ("LOAD DATA INFILE 'f' INTO TABLE t", "LOAD", "t", Write),
+            ("MERGE INTO t USING s ON TRUE WHEN MATCHED THEN UPDATE SET a = 1", "MERGE", "t", Write),
             ("DELETE FROM t WHERE id IN (SELECT id FROM t)", "DELETE", "t", Write),
             ("WITH x AS (SELECT 1 FROM a) SELECT * FROM x, b", "SELECT", "a b", Read),
             ("WITH RECURSIVE n (i) AS (SELECT 1) SELECT * FROM n", "SELECT", "", Read),

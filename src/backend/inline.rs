@@ -1,10 +1,13 @@
 //! SQL with its values in place, to be read and copied.
 
-use sea_orm::{DbBackend, Statement, Value, Values};
+use sea_orm::{DbBackend, Values};
 
-use super::tokens::{Kind, tokens};
+use super::{
+    literal::literal,
+    tokens::{Kind, tokens},
+};
 
-/// `sql` with each placeholder replaced by its value as the database would write it, by SeaORM's own rendering. A
+/// `sql` with each placeholder replaced by its value, so that the database makes of it what it makes of the bound one. A
 /// placeholder without a value stays.
 pub(crate) fn inline(sql: &str, values: &Values, backend: DbBackend) -> String {
     let mut text = String::with_capacity(sql.len() + 8 * values.0.len());
@@ -18,17 +21,30 @@ pub(crate) fn inline(sql: &str, values: &Values, backend: DbBackend) -> String {
         next += 1;
         if let Some(value) = value {
             text.push_str(&sql[copied..token.start]);
-            text.push_str(&literal(value, backend));
             copied = token.start + token.text.len();
+            put(&mut text, &literal(value, backend), &sql[copied..]);
         }
     }
     text.push_str(&sql[copied..]);
     text
 }
 
-fn literal(value: &Value, backend: DbBackend) -> String {
-    let placeholder = if backend == DbBackend::Postgres { "$1" } else { "?" };
-    Statement::from_sql_and_values(backend, placeholder, [value.clone()]).to_string()
+/// Where a placeholder ends is clear, whatever is next to it. A value must not become one with it, nor a minus with
+/// another one, which would begin a comment.
+fn put(text: &mut String, literal: &str, rest: &str) {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    if text.ends_with(is_word) || text.ends_with('-') && literal.starts_with('-') {
+        text.push(' ');
+    }
+    if literal.starts_with('-') && rest.starts_with("::") {
+        // The cast would be of the number without its sign.
+        text.push_str(&format!("({literal})"));
+    } else {
+        text.push_str(literal);
+    }
+    if rest.starts_with(is_word) {
+        text.push(' ');
+    }
 }
 
 #[cfg(test)]
@@ -46,12 +62,22 @@ mod tests {
         let sql = "SELECT '?$1', $3, $1 -- $2\nWHERE a ? 'b' AND c = $2";
         assert_eq!(
             inline(sql, &values("it's \\"), Postgres),
-            "SELECT '?$1', NULL, E'it\\'s \\\\' -- $2\nWHERE a ? 'b' AND c = 7"
+            "SELECT '?$1', NULL, E'it''s \\\\' -- $2\nWHERE a ? 'b' AND c = 7"
         );
         let sql = "SELECT '?', ?, ? /* ? */, ?";
-        assert_eq!(inline(sql, &values("it's \\"), MySql), "SELECT '?', 'it\\'s \\\\', 7 /* ? */, NULL");
+        assert_eq!(inline(sql, &values("it's \\"), MySql), "SELECT '?', 'it''s \\\\', 7 /* ? */, NULL");
         assert_eq!(inline(sql, &values("it's \\"), Sqlite), "SELECT '?', 'it''s \\', 7 /* ? */, NULL");
         assert_eq!(inline("SELECT ?2, ?1", &values("a"), Sqlite), "SELECT 7, 'a'");
+    }
+
+    #[test]
+    fn a_value_stays_apart_from_what_is_next_to_it() {
+        let five = Values(vec![(-5).into()]);
+        assert_eq!(inline("SELECT 10-$1", &five, Postgres), "SELECT 10- -5");
+        assert_eq!(inline("SELECT 10-?, a", &five, Sqlite), "SELECT 10- -5, a");
+        assert_eq!(inline("SELECT $1::int2", &five, Postgres), "SELECT (-5)::int2");
+        let text = Values(vec!["a".into()]);
+        assert_eq!(inline("SELECT 1 WHERE a LIKE?AND b", &text, MySql), "SELECT 1 WHERE a LIKE 'a' AND b");
     }
 
     #[test]

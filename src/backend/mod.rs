@@ -18,6 +18,7 @@ mod input;
 pub(crate) mod json;
 mod lexer;
 mod list;
+mod literal;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "postgres")]
@@ -27,6 +28,7 @@ mod script;
 mod signature;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod tables;
 mod tokens;
 
 pub use capabilities::Capabilities;

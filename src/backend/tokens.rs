@@ -38,6 +38,109 @@ impl Token<'_> {
     }
 }
 
+/// Words that are written in capitals, so that their case makes no difference, and that are no names.
+const KEYWORDS: [&str; 47] = [
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "AND",
+    "OR",
+    "NOT",
+    "IN",
+    "IS",
+    "NULL",
+    "LIKE",
+    "BETWEEN",
+    "EXISTS",
+    "INSERT",
+    "INTO",
+    "VALUES",
+    "UPDATE",
+    "SET",
+    "DELETE",
+    "RETURNING",
+    "ORDER",
+    "BY",
+    "GROUP",
+    "HAVING",
+    "LIMIT",
+    "OFFSET",
+    "JOIN",
+    "LEFT",
+    "RIGHT",
+    "INNER",
+    "OUTER",
+    "ON",
+    "AS",
+    "ASC",
+    "DESC",
+    "DISTINCT",
+    "UNION",
+    "ALL",
+    "CASE",
+    "WHEN",
+    "THEN",
+    "ELSE",
+    "WITH",
+    "BEGIN",
+    "COMMIT",
+    "ROLLBACK",
+    "SAVEPOINT",
+    "RELEASE",
+];
+
+/// The keyword that the token is, in capitals.
+pub(super) fn keyword(token: &Token<'_>) -> Option<&'static str> {
+    KEYWORDS.into_iter().find(|keyword| token.is(keyword))
+}
+
+/// The tokens of a text, and where its parentheses and brackets open and close.
+#[derive(Clone, Copy)]
+pub(super) struct Text<'t> {
+    pub(super) tokens: &'t [Token<'t>],
+    pub(super) partners: &'t [usize],
+}
+
+impl Text<'_> {
+    /// Where the parenthesis or bracket that opens at `start` closes.
+    pub(super) fn closing(self, start: usize) -> Option<usize> {
+        self.partners.get(start).copied().filter(|partner| *partner != NONE && *partner > start)
+    }
+
+    /// Where the parenthesis or bracket that closes at `end` opens.
+    pub(super) fn opening(self, end: usize) -> Option<usize> {
+        self.partners.get(end).copied().filter(|partner| *partner < end)
+    }
+
+    /// The comma behind the element that begins at `at`, or `end`; `None` when the element is empty, or longer than this.
+    pub(super) fn end_of_element(self, at: usize, end: usize, longest: usize) -> Option<usize> {
+        let mut next = at;
+        while next < end && !self.tokens[next].is(",") {
+            next = self.closing(next).map_or(next + 1, |closing| closing + 1);
+        }
+        (next > at && next - at <= longest && next <= end).then_some(next)
+    }
+}
+
+/// No partner: it is no parenthesis, or stands alone.
+const NONE: usize = usize::MAX;
+
+/// For each parenthesis and bracket the place of the one that belongs to it.
+pub(super) fn partners(tokens: &[Token<'_>]) -> Vec<usize> {
+    let mut partners = vec![NONE; tokens.len()];
+    let mut open = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
+        if token.is("(") || token.is("[") {
+            open.push(at);
+        } else if (token.is(")") || token.is("]"))
+            && let Some(opening) = open.pop()
+        {
+            (partners[opening], partners[at]) = (at, opening);
+        }
+    }
+    partners
+}
+
 /// The tokens of `sql`, without blanks and comments.
 pub(super) fn tokens(sql: &str, backend: DbBackend) -> Vec<Token<'_>> {
     let bytes = sql.as_bytes();

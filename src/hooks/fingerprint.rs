@@ -7,8 +7,10 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use sea_orm::{DbBackend, Values};
+use sea_orm::{DbBackend, Value, Values};
 use serde::{Serialize, Serializer};
+
+use crate::error::Error;
 
 /// What statements have in common that differ only in their values, in the number of values behind IN, in the number of
 /// rows behind VALUES, in blanks, or in comments.
@@ -24,9 +26,10 @@ pub struct Fingerprint {
     pub id: u64,
     /// The statement with `?` for each value, cut after 4 000 characters.
     pub text: Arc<str>,
-    /// The first keyword in capitals, such as SELECT; for WITH, that of the statement that it is for.
+    /// The first keyword in capitals, such as SELECT; for WITH, that of the statement that it is for. Cut after 32
+    /// characters.
     pub operation: Box<str>,
-    /// The tables named, as in `schema.table`, without quotes.
+    /// The tables named, as in `schema.table`, without quotes: the first 32 of them, each cut after 128 characters.
     pub tables: Box<[String]>,
     /// Whether rows are read or written.
     pub access: Access,
@@ -48,17 +51,23 @@ pub enum Access {
 
 impl Fingerprint {
     const LONGEST: usize = 4_000;
+    const LONGEST_OPERATION: usize = 32;
+    const LONGEST_TABLE: usize = 128;
+    const MOST_TABLES: usize = 32;
 
-    pub(crate) fn new(mut text: String, operation: String, tables: Vec<String>, access: Access) -> Self {
+    pub(crate) fn new(text: String, operation: String, mut tables: Vec<String>, access: Access) -> Self {
         // FNV-1a, which is simple enough to stay the same for ever.
         let id = text
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-        if let Some((end, _)) = text.char_indices().nth(Self::LONGEST) {
-            text.truncate(end);
-            text.push('…');
+        tables.truncate(Self::MOST_TABLES);
+        Self {
+            id,
+            text: cut(text, Self::LONGEST).into(),
+            operation: cut(operation, Self::LONGEST_OPERATION).into(),
+            tables: tables.into_iter().map(|table| cut(table, Self::LONGEST_TABLE)).collect(),
+            access,
         }
-        Self { id, text: text.into(), operation: operation.into(), tables: tables.into(), access }
     }
 
     /// The operation and its tables, such as `SELECT user`: few different ones, to group by.
@@ -74,6 +83,16 @@ impl fmt::Display for Fingerprint {
     }
 }
 
+/// The first characters: what is kept of a text that somebody else has made is bounded.
+fn cut(mut text: String, longest: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(longest) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text.shrink_to_fit();
+    text
+}
+
 fn hexadecimal<S: Serializer>(id: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{id:016x}"))
 }
@@ -87,6 +106,10 @@ pub(crate) struct Dialect {
     pub(crate) fingerprint: fn(&str, DbBackend) -> Fingerprint,
     /// SQL with its values in place.
     pub(crate) inline: fn(&str, &Values, DbBackend) -> String,
+    /// A value as it is written in SQL.
+    pub(crate) literal: fn(&Value, DbBackend) -> String,
+    /// The database's own code for a failure.
+    pub(crate) status_code: fn(&Error) -> Option<String>,
 }
 
 /// Where a database is, as far as its URL tells.

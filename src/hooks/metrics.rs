@@ -60,6 +60,7 @@ impl SqlHook for StatementMetrics {
         if outcome.execute >= self.slow {
             counter!("sea_dao.statements.slow", labels.clone()).increment(1);
         }
+        labels.extend(statement.status_code(outcome).map(|code| Label::new("db.response.status_code", code)));
         labels.extend(outcome.error_type().map(|kind| Label::from_static_parts("error.type", kind)));
         histogram!("db.client.operation.duration", labels).record(outcome.execute.as_secs_f64());
     }

@@ -43,7 +43,7 @@ pub(crate) struct Watchers {
 
 impl Hooks {
     pub(crate) fn new(list: Vec<Arc<dyn SqlHook>>, dialect: Dialect, endpoint: Endpoint, watchers: Watchers) -> Self {
-        let needs_values = list.iter().any(|hook| hook.needs_values());
+        let needs_values = list.iter().filter_map(|hook| undisturbed(|| hook.needs_values())).any(|needs| needs);
         let fingerprints = Fingerprints::new(dialect, endpoint);
         Self(Arc::new(Registered { list, needs_values, fingerprints, watchers }))
     }
@@ -54,16 +54,28 @@ impl Hooks {
 
     fn each(&self, call: impl Fn(&dyn SqlHook)) {
         for hook in &self.0.list {
-            // The statement belongs to the caller; a broken observer must not take it down.
-            if catch_unwind(AssertUnwindSafe(|| call(hook.as_ref()))).is_err() {
-                tracing::error!(target: "sea_dao::hooks", "an SQL hook panicked");
-            }
+            undisturbed(|| call(hook.as_ref()));
         }
     }
 
     /// Tells the hooks that no more statements of the session come.
     pub(crate) fn session_ended(&self, session: u64) {
         self.each(|hook| hook.session_ended(session));
+    }
+}
+
+/// What `call` gives, unless it panics: the statement belongs to the caller, and a broken observer must not take it down.
+fn undisturbed<T>(call: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(given) => Some(given),
+        Err(payload) => {
+            // What it panicked with may do so once more when it is dropped.
+            if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                std::mem::forget(again);
+            }
+            tracing::error!(target: "sea_dao::hooks", "an SQL hook panicked");
+            None
+        }
     }
 }
 

@@ -174,29 +174,29 @@ impl Text {
     fn of(statement: &StatementInfo<'_>, outcome: &StatementOutcome<'_>, values: ValueDisplay) -> Self {
         let (completion, error) = match outcome.completion {
             Completion::Succeeded => ("succeeded", None),
+            Completion::Failed(error) if values == ValueDisplay::Shown => ("failed", Some(error.to_string())),
             // Some databases quote the offending values in their messages.
-            Completion::Failed(error) if values == ValueDisplay::Hidden => {
-                ("failed", error.class().map(|class| format!("{class:?}")))
-            }
-            Completion::Failed(error) => ("failed", Some(error.to_string())),
+            Completion::Failed(error) => ("failed", error.class().map(|class| format!("{class:?}"))),
             Completion::Cancelled => ("cancelled", None),
         };
         let sql = match (values, statement.values) {
             (ValueDisplay::Hidden, _) | (_, None) => statement.sql.to_owned(),
             (ValueDisplay::Shown, Some(given)) => statement.inlined_with(given),
             (ValueDisplay::Cut(length), Some(given)) => {
-                statement.inlined_with(&Values(given.0.iter().map(|value| cut(value, length)).collect()))
+                let shown = |value: &Value| cut(value, length, || statement.literal(value));
+                statement.inlined_with(&Values(given.0.iter().map(shown).collect()))
             }
         };
         Self { completion, error, location: statement.location.map(ToString::to_string), sql }
     }
 }
 
-fn cut(value: &Value, length: usize) -> Value {
+fn cut(value: &Value, length: usize, literal: impl Fn() -> String) -> Value {
     let text = match value {
         Value::Bytes(Some(bytes)) => return bytes[..bytes.len().min(length)].to_vec().into(),
         Value::String(Some(text)) => text.clone(),
-        other => other.to_string(),
+        Value::Char(Some(_)) => return value.clone(),
+        _ => literal(),
     };
     match text.char_indices().nth(length) {
         Some((end, _)) => format!("{}…", &text[..end]).into(),

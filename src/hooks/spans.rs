@@ -32,6 +32,7 @@ impl StatementSpan {
             db.query.text = Empty,
             db.query.summary = Empty,
             db.response.returned_rows = Empty,
+            db.response.status_code = Empty,
             error.type = Empty,
             server.address = Empty,
             server.port = Empty,
@@ -64,6 +65,9 @@ impl StatementSpan {
         }
         if let Some(kind) = outcome.error_type() {
             span.record("error.type", kind);
+            if let Some(code) = statement.status_code(outcome) {
+                span.record("db.response.status_code", code);
+            }
             if matches!(outcome.completion, Completion::Failed(_)) {
                 span.record("otel.status_code", "ERROR");
             }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{DbBackend, Values};
+use sea_orm::{DbBackend, Value, Values};
 
 use super::{
     fingerprint::{Endpoint, Fingerprint, Fingerprints},
@@ -190,6 +190,22 @@ impl<'a> StatementInfo<'a> {
     pub(super) fn inlined_with(&self, values: &Values) -> String {
         let dialect = self.fingerprints.dialect();
         (dialect.inline)(self.sql, values, dialect.backend)
+    }
+
+    /// A value as it stands in [`inlined`](Self::inlined) SQL.
+    pub(super) fn literal(&self, value: &Value) -> String {
+        let dialect = self.fingerprints.dialect();
+        (dialect.literal)(value, dialect.backend)
+    }
+
+    /// The database's own code for a failure: the SQLSTATE of PostgreSQL, the number of the others. OpenTelemetry's
+    /// `db.response.status_code`.
+    #[must_use]
+    pub fn status_code(&self, outcome: &StatementOutcome<'_>) -> Option<String> {
+        match outcome.completion {
+            Completion::Failed(error) => (self.fingerprints.dialect().status_code)(error),
+            Completion::Succeeded | Completion::Cancelled => None,
+        }
     }
 
     /// SeaORM's name for the database.

@@ -20,7 +20,7 @@ use super::{
 /// `pg_stat_statements`, seen from this side. Clones share the figures.
 ///
 /// Every statement is in them: BEGIN, COMMIT, checks of idle connections, failures and cancellations. Each fingerprint
-/// takes at most 15 kB. When there are more fingerprints than [there may be](Self::new), those used least go; how many,
+/// takes at most 16 kB for its times and 4 000 characters of text. When there are more fingerprints than [there may be](Self::new), those used least go; how many,
 /// and how many statements they stood for, is told.
 ///
 /// ```

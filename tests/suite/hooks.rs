@@ -10,7 +10,7 @@ use sea_dao::hooks::{SqlHook, StatementInfo, StatementKind, StatementOutcome, Va
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement};
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::support::{Ended, Recorder, TestDb, insert_user, nonce, poll_times, slow_query, usernames};
+use crate::support::{Ended, Recorder, TestDb, eventually, insert_user, nonce, poll_times, slow_query, usernames};
 
 for_each_backend!(
     every_statement_is_seen_once_with_its_kind,
@@ -112,7 +112,24 @@ impl SqlHook for Panics {
     }
 
     fn after(&self, _: &StatementInfo<'_>, _: &StatementOutcome<'_>) {
-        std::panic::resume_unwind(Box::new("after"));
+        /// Panics once more.
+        struct Worse;
+
+        impl Drop for Worse {
+            fn drop(&mut self) {
+                std::panic::resume_unwind(Box::new("worse"));
+            }
+        }
+
+        std::panic::resume_unwind(Box::new(Worse));
+    }
+
+    fn session_ended(&self, _: u64) {
+        std::panic::resume_unwind(Box::new("session_ended"));
+    }
+
+    fn needs_values(&self) -> bool {
+        std::panic::resume_unwind(Box::new("needs_values"));
     }
 }
 
@@ -124,6 +141,23 @@ async fn a_hook_that_panics_does_no_harm(db: TestDb) {
     assert!(insert_user(&db, "a").await.unwrap_err().is_unique_violation());
     db.execute_transaction(async |tx| -> sea_dao::Result<()> { insert_user(tx, "b").await.map(drop) }).await.unwrap();
     assert_eq!(recorder.begun(), recorder.take().len(), "the hooks behind it are called");
+    // The caller's own panic drops a statement that is under way.
+    let caller = tokio::spawn({
+        let (db, recorder, begun) = (db.clone(), recorder.clone(), recorder.begun());
+        async move {
+            let meanwhile = async {
+                while recorder.begun() == begun {
+                    tokio::task::yield_now().await;
+                }
+                std::panic::resume_unwind(Box::new("the caller's"))
+            };
+            let _: (_, ()) = tokio::join!(slow_query(&db), meanwhile);
+        }
+    });
+    let ended = caller.await.unwrap_err();
+    assert_eq!(ended.into_panic().downcast_ref(), Some(&"the caller's"));
+    db.execute_transaction(async |tx| -> sea_dao::Result<()> { insert_user(tx, "c").await.map(drop) }).await.unwrap();
+    eventually("all come back", async || db.status().checked_out == 0).await;
     assert_eq!(db.status().checked_out, 0);
 }
 
@@ -191,6 +225,10 @@ async fn the_slow_log_shows_what_is_slow_and_hides_values(db: TestDb) {
     nonce(&shown(ValueDisplay::Cut(4)).await, 987_654_321).await.unwrap();
     let log = logged();
     assert!(log.contains("9876…") && !log.contains("98765"), "{log}");
+    let cut = shown(ValueDisplay::Cut(4)).await;
+    insert_user(&cut, "secret-name").await.unwrap_err();
+    let log = logged();
+    assert!(log.contains("secr…") && log.contains("UniqueViolation") && !log.contains("secret-name"), "{log}");
 }
 
 async fn what_the_slow_log_shows_runs_in_the_databases_console(db: TestDb) {

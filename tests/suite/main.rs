@@ -36,6 +36,7 @@ mod hostile;
 mod hostile_query;
 mod ids;
 mod in_order;
+mod inlined;
 mod leaks;
 mod loader;
 mod members;

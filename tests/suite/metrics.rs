@@ -208,6 +208,8 @@ async fn each_statement_and_transaction_is_a_span_of_the_callers(db: TestDb) {
     assert_eq!(select.fields["db.response.returned_rows"], "1");
     let failed = statements.last().unwrap();
     assert_eq!((&*failed.fields["error.type"], &*failed.fields["otel.status_code"]), ("unique_violation", "ERROR"));
+    let code = &*failed.fields["db.response.status_code"];
+    assert!(["23505", "1062", "2067"].contains(&code), "the database's own: {code}");
     let transactions = spans.of("transaction");
     assert_eq!(transactions.len(), 1);
     assert_eq!((transactions[0].parent.as_deref(), transactions[0].closed), (Some("request"), true));
