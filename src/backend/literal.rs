@@ -2,10 +2,9 @@
 
 use std::fmt::{Display, Write};
 
-use sea_orm::{
-    DbBackend, Statement, Value,
-    sea_query::{ArrayType, OptionEnum},
-};
+#[cfg(feature = "postgres")]
+use sea_orm::sea_query::ArrayType;
+use sea_orm::{DbBackend, Statement, Value, sea_query::OptionEnum};
 
 /// The text that stands for `value` in SQL. The database takes it for what the driver would have sent, which is not what
 /// SeaORM's own rendering does for UUIDs, times, arrays, and numbers that are none.
@@ -24,26 +23,8 @@ fn cast(value: &Value, backend: DbBackend) -> Option<&'static str> {
         return None;
     }
     match value {
-        Value::Array(of, _) => Some(match of {
-            ArrayType::Bool => "bool[]",
-            ArrayType::TinyInt | ArrayType::SmallInt | ArrayType::TinyUnsigned => "int2[]",
-            ArrayType::Int | ArrayType::SmallUnsigned => "int4[]",
-            ArrayType::BigInt | ArrayType::Unsigned | ArrayType::BigUnsigned => "int8[]",
-            ArrayType::Float => "float4[]",
-            ArrayType::Double => "float8[]",
-            ArrayType::Bytes => "bytea[]",
-            ArrayType::Json => "jsonb[]",
-            ArrayType::ChronoDate | ArrayType::TimeDate => "date[]",
-            ArrayType::ChronoTime | ArrayType::TimeTime => "time[]",
-            ArrayType::ChronoDateTime | ArrayType::TimeDateTime => "timestamp[]",
-            ArrayType::ChronoDateTimeUtc
-            | ArrayType::ChronoDateTimeLocal
-            | ArrayType::ChronoDateTimeWithTimeZone
-            | ArrayType::TimeDateTimeWithTimeZone => "timestamptz[]",
-            ArrayType::Uuid => "uuid[]",
-            ArrayType::Decimal => "numeric[]",
-            _ => "text[]",
-        }),
+        #[cfg(feature = "postgres")]
+        Value::Array(of, _) => Some(array(of)),
         Value::Float(_) => Some("float4"),
         Value::Double(_) => Some("float8"),
         Value::Bytes(_) => Some("bytea"),
@@ -57,6 +38,31 @@ fn cast(value: &Value, backend: DbBackend) -> Option<&'static str> {
         Value::Uuid(_) => Some("uuid"),
         Value::Json(_) => Some("jsonb"),
         _ => None,
+    }
+}
+
+/// The type of an array.
+#[cfg(feature = "postgres")]
+fn array(of: &ArrayType) -> &'static str {
+    match of {
+        ArrayType::Bool => "bool[]",
+        ArrayType::TinyInt | ArrayType::SmallInt | ArrayType::TinyUnsigned => "int2[]",
+        ArrayType::Int | ArrayType::SmallUnsigned => "int4[]",
+        ArrayType::BigInt | ArrayType::Unsigned | ArrayType::BigUnsigned => "int8[]",
+        ArrayType::Float => "float4[]",
+        ArrayType::Double => "float8[]",
+        ArrayType::Bytes => "bytea[]",
+        ArrayType::Json => "jsonb[]",
+        ArrayType::ChronoDate | ArrayType::TimeDate => "date[]",
+        ArrayType::ChronoTime | ArrayType::TimeTime => "time[]",
+        ArrayType::ChronoDateTime | ArrayType::TimeDateTime => "timestamp[]",
+        ArrayType::ChronoDateTimeUtc
+        | ArrayType::ChronoDateTimeLocal
+        | ArrayType::ChronoDateTimeWithTimeZone
+        | ArrayType::TimeDateTimeWithTimeZone => "timestamptz[]",
+        ArrayType::Uuid => "uuid[]",
+        ArrayType::Decimal => "numeric[]",
+        _ => "text[]",
     }
 }
 
@@ -78,6 +84,7 @@ fn untyped(value: &Value, backend: DbBackend) -> String {
         Value::ChronoDateTimeWithTimeZone(Some(at)) => instant(at.to_rfc3339(), at.naive_utc(), backend),
         // SQLite compares it as text.
         Value::Decimal(Some(number)) if backend == DbBackend::Sqlite => quote(number),
+        #[cfg(feature = "postgres")]
         Value::Array(_, Some(elements)) => {
             let elements: Vec<String> = elements.iter().map(|element| untyped(element, backend)).collect();
             format!("ARRAY[{}]", elements.join(", "))
