@@ -25,7 +25,7 @@ pub(crate) struct Output {
 enum Form {
     Json,
     Lines,
-    Table { term: Term, rows: VecDeque<String>, drawn: usize },
+    Table { term: Term, rows: VecDeque<(bool, String)>, drawn: usize },
     Bar(ProgressBar),
 }
 
@@ -65,19 +65,19 @@ impl Output {
             Form::Json => writeln!(io::stdout(), "{}", serde_json::to_string(sample)?),
             Form::Lines => writeln!(io::stdout(), "{}", row(sample)),
             Form::Table { term, rows, drawn } => {
-                if rows.len() == SHOWN {
-                    rows.pop_front();
-                }
-                let (_, width) = term.size();
-                let line = console::truncate_str(&row(sample), usize::from(width.max(20)), "…").into_owned();
-                rows.push_back(if sample.up { line } else { style(line).red().to_string() });
+                // What does not fit, or is broken into two lines, could not be drawn over.
+                let (height, width) = term.size();
+                let most = SHOWN.min(usize::from(height).saturating_sub(4).max(1));
+                let fitting = |line: &str| console::truncate_str(line, usize::from(width.max(1)), "…").into_owned();
+                rows.push_back((sample.up, row(sample)));
+                rows.drain(..rows.len().saturating_sub(most));
                 term.clear_last_lines(*drawn)?;
-                term.write_line(&style(HEADER).bold().to_string())?;
-                for row in rows.iter() {
-                    term.write_line(row)?;
+                term.write_line(&style(fitting(HEADER)).bold().to_string())?;
+                for (up, row) in rows.iter() {
+                    let row = fitting(row);
+                    term.write_line(&if *up { row } else { style(row).red().to_string() })?;
                 }
-                let last = brief(&summary.figures());
-                term.write_line(&last)?;
+                term.write_line(&fitting(&brief(&summary.figures())))?;
                 *drawn = rows.len() + 2;
                 Ok(())
             }
