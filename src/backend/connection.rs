@@ -23,6 +23,7 @@ use sqlx::{
 use super::{
     Capabilities,
     driver::{CopySource, Driver, RawConnection, TransactionOptions},
+    probe::{Probe, Switch},
     signature::Signatures,
 };
 use crate::error::Result;
@@ -60,6 +61,11 @@ pub(super) trait Backend: Database + HasStatementCache {
         None
     }
 
+    /// The statement as it is prepared: with those values written out that the database would prepare it anew for.
+    fn written_out(sql: Arc<str>, values: Option<Values>) -> (Arc<str>, Option<Values>) {
+        (sql, values)
+    }
+
     /// The values as the driver takes them.
     fn arguments(values: Values) -> Result<Self::Arguments, BoxDynError>
     where
@@ -83,27 +89,6 @@ pub(super) trait Backend: Database + HasStatementCache {
     fn explain(error: sqlx::Error) -> sqlx::Error {
         error
     }
-}
-
-/// How a database tells whether a transaction is open.
-pub(super) enum Probe {
-    /// This begins one, and fails inside of one.
-    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
-    Begin(&'static str),
-    /// This fails outside of one.
-    #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
-    FailsOutside(&'static str),
-    /// This answers with a number; where it is not understood, nothing can be told.
-    #[cfg_attr(not(feature = "mysql"), allow(dead_code))]
-    Ask(&'static str),
-}
-
-/// A setting of a connection that is on or off.
-pub(super) struct Switch {
-    /// Answers with 1 when it is on.
-    pub(super) ask: &'static str,
-    pub(super) on: &'static str,
-    pub(super) off: &'static str,
 }
 
 /// A connection of sqlx under our own trait.
@@ -147,6 +132,7 @@ where
 {
     fn statement(&mut self, sql: Arc<str>, values: Option<Values>) -> sqlx::Result<(Query<B>, Option<&'static str>)> {
         let refresh = B::refresh_sql(&sql);
+        let (sql, values) = B::written_out(sql, values);
         let sql = if B::TYPED_STATEMENTS { self.signatures.text_for(sql, values.as_ref()) } else { sql };
         let arguments = B::arguments(values.unwrap_or(Values(Vec::new()))).map_err(sqlx::Error::Encode)?;
         Ok((sqlx::query_with(AssertSqlSafe(sql), arguments), refresh))

@@ -17,12 +17,15 @@ mod inline;
 mod input;
 pub(crate) mod json;
 mod lexer;
+#[cfg(feature = "sqlite")]
+mod limit;
 mod list;
 mod literal;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod probe;
 mod script;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod signature;

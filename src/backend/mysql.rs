@@ -15,10 +15,11 @@ use sqlx::{
 
 use super::{
     Capabilities,
-    connection::{Backend, Probe, SqlxDriver, Switch},
+    connection::{Backend, SqlxDriver},
     driver::{Driver, TransactionOptions, bad_url},
     errors::Effect,
     input::bind_limit,
+    probe::{Probe, Switch},
 };
 use crate::error::{Error, ErrorClass, Result};
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{AccessMode, DatabaseConnection, DbBackend, SqliteTransactionMode};
+use sea_orm::{AccessMode, DatabaseConnection, DbBackend, SqliteTransactionMode, Values};
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Executor as _, Sqlite,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -16,10 +16,12 @@ use sqlx::{
 
 use super::{
     Capabilities,
-    connection::{Backend, Probe, SqlxDriver, Switch},
+    connection::{Backend, SqlxDriver},
     driver::{Driver, TransactionOptions, bad_url},
     errors::Effect,
     input::bind_limit,
+    limit::with_limit_written_out,
+    probe::{Probe, Switch},
 };
 use crate::error::{ErrorClass, Result};
 
@@ -98,6 +100,13 @@ impl Backend for Sqlite {
 
     fn refresh_sql(statement: &str) -> Option<&'static str> {
         statement.contains(" ON CONFLICT ").then_some(REFRESH_SCHEMA)
+    }
+
+    fn written_out(sql: Arc<str>, values: Option<Values>) -> (Arc<str>, Option<Values>) {
+        match values {
+            Some(values) => with_limit_written_out(sql, values),
+            None => (sql, None),
+        }
     }
 
     fn sea_orm_connection(options: SqliteConnectOptions, connect_timeout: Duration) -> DatabaseConnection {
