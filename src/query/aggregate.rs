@@ -114,7 +114,7 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
         let session = self.scope.read_session();
         let plain = self.is_plain();
         self.lock = None;
-        let mut rows = self.into_statement(session.backend())?;
+        let mut rows = self.into_sea_query(session.backend())?;
         let statement = if plain {
             rows.clear_selects().clear_order_by().exprs(of(column.into_simple_expr())).to_owned()
         } else {

@@ -172,7 +172,7 @@ impl<E: EntityTrait> QueryBuilder<E> {
         let mut query = self.clone();
         query.orders = keyset.orders(false);
         query.lock = None;
-        let mut statement = query.into_statement(backend)?;
+        let mut statement = query.into_sea_query(backend)?;
         // Another column in the table does not make it another query.
         statement.clear_selects().expr(Expr::cust("1"));
         Ok(fingerprint(&StatementBuilder::build(&statement, &backend).sql))

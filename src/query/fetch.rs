@@ -115,7 +115,7 @@ impl<E: EntityTrait, M: FromQueryResult + Send> QueryBuilder<E, M> {
         async_stream::try_stream! {
             if !self.is_empty() {
                 let session = self.row_session()?;
-                let statement = self.into_statement(session.backend())?;
+                let statement = self.into_sea_query(session.backend())?;
                 let statement = StatementBuilder::build(&statement, &session.backend());
                 let mut rows = session.stream_raw(statement).await.map_err(failed::<E>)?;
                 while let Some(row) = rows.next().await {
@@ -172,7 +172,7 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
         self.lock = None;
         let session = self.scope.read_session();
         let shaped = self.shaped;
-        let mut statement = self.into_statement(session.backend())?;
+        let mut statement = self.into_sea_query(session.backend())?;
         if !shaped {
             statement.clear_selects().expr(Expr::cust("1"));
         }
@@ -196,7 +196,7 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
         }
         self.lock = None;
         let session = self.scope.read_session();
-        let mut rows = self.into_statement(session.backend())?;
+        let mut rows = self.into_sea_query(session.backend())?;
         let counted = Expr::cust("COUNT(*)");
         let count = if plain {
             rows.clear_selects().clear_order_by().expr(counted).to_owned()
@@ -217,7 +217,7 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
         let session = self.scope.read_session();
         let backend = session.backend();
         let (prefix, column) = explain(backend);
-        let Statement { sql, values, db_backend } = StatementBuilder::build(&self.into_statement(backend)?, &backend);
+        let Statement { sql, values, db_backend } = StatementBuilder::build(&self.into_sea_query(backend)?, &backend);
         let statement = Statement { sql: format!("{prefix}{sql}"), values, db_backend };
         let rows = session.query_all_raw(statement).await.map_err(failed::<E>)?;
         let lines = rows.iter().map(|row| row.try_get_by_index::<String>(column).map_err(failed::<E>));
@@ -230,7 +230,7 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
             return Ok(Vec::new());
         }
         let session = self.row_session()?;
-        let statement = self.into_statement(session.backend())?;
+        let statement = self.into_sea_query(session.backend())?;
         session.query_all(&statement).await.map_err(failed::<E>)
     }
 

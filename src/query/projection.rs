@@ -4,7 +4,7 @@ use std::{
     any::TypeId,
     collections::HashMap,
     mem::{Discriminant, discriminant},
-    sync::{Arc, LazyLock, PoisonError, RwLock},
+    sync::{LazyLock, PoisonError, RwLock},
 };
 
 use foldhash::fast::FixedState;
@@ -14,30 +14,32 @@ use sea_orm::{
 };
 
 /// What `E::find()` selects.
-#[derive(Clone)]
 struct Projection {
     /// An entity may choose its table as it goes.
     table: String,
-    columns: Arc<str>,
+    columns: String,
 }
 
-type Projections = HashMap<(TypeId, Discriminant<DbBackend>), Option<Projection>, FixedState>;
+/// One for each entity and database, kept for as long as the program runs.
+type Projections = HashMap<(TypeId, Discriminant<DbBackend>), Option<&'static Projection>, FixedState>;
 
 static KNOWN: LazyLock<RwLock<Projections>> = LazyLock::new(RwLock::default);
 
 /// `E::find()`, for this database only. Its columns are one piece of text, as building them anew is most of the work.
 pub(super) fn find<E: EntityTrait>(backend: DbBackend) -> SelectStatement {
     let key = (TypeId::of::<E>(), discriminant(&backend));
-    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
     let projection = known.unwrap_or_else(|| {
         let written = write::<E>(backend);
-        KNOWN.write().unwrap_or_else(PoisonError::into_inner).insert(key, written.clone());
-        written
+        let mut all = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+        *all.entry(key).or_insert_with(|| written.map(|written| &*Box::leak(Box::new(written))))
     });
     let entity = E::default();
     match projection {
         Some(Projection { table, columns }) if table == entity.table_name() => {
-            SelectStatement::new().expr(Expr::cust(String::from(&*columns))).from(entity.table_ref()).take()
+            let mut select = SelectStatement::new();
+            select.expr(Expr::cust(columns.as_str())).from(entity.table_ref());
+            select
         }
         _ => E::find().into_query(),
     }
@@ -51,5 +53,5 @@ fn write<E: EntityTrait>(backend: DbBackend) -> Option<Projection> {
     let nothing = StatementBuilder::build(&nothing, &backend).sql;
     let columns = written.sql.strip_prefix("SELECT ")?.strip_suffix(nothing.strip_prefix("SELECT ")?)?;
     let plain = written.values.is_none_or(|values| values.0.is_empty());
-    plain.then(|| Projection { table: entity.table_name().to_owned(), columns: columns.into() })
+    plain.then(|| Projection { table: entity.table_name().to_owned(), columns: columns.to_owned() })
 }

@@ -207,16 +207,26 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
         Ok(select)
     }
 
-    /// The statement, without running it.
+    /// The statement, without running it. It is made from a copy of the builder;
+    /// [`into_statement`](Self::into_statement) does without.
     ///
     /// # Errors
     ///
     /// As [`into_select`](Self::into_select).
     pub fn build(&self, backend: DbBackend) -> Result<Statement> {
-        Ok(StatementBuilder::build(&self.clone().into_statement(backend)?, &backend))
+        self.clone().into_statement(backend)
     }
 
-    pub(super) fn into_statement(self, backend: DbBackend) -> Result<SelectStatement> {
+    /// The statement that runs the query: what all methods that run it build.
+    ///
+    /// # Errors
+    ///
+    /// As [`into_select`](Self::into_select).
+    pub fn into_statement(self, backend: DbBackend) -> Result<Statement> {
+        Ok(StatementBuilder::build(&self.into_sea_query(backend)?, &backend))
+    }
+
+    pub(super) fn into_sea_query(self, backend: DbBackend) -> Result<SelectStatement> {
         let (select, rest) = self.into_parts();
         let mut statement = select.map_or_else(|| find::<E>(backend), |select| select.into_query());
         rest.add_to(&mut statement, backend)?;
@@ -269,7 +279,7 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
     pub(super) fn into_subquery(mut self, selected: Expr, backend: DbBackend) -> Result<SelectStatement> {
         self.lock = None;
         let plain = !self.custom && !self.grouped;
-        let mut statement = self.into_statement(backend)?;
+        let mut statement = self.into_sea_query(backend)?;
         if plain {
             statement.clear_selects().expr(selected);
         }

@@ -193,7 +193,7 @@ fn related_statement<R: EntityTrait, M>(
     let (grouped, custom) = (query.grouped, query.custom);
     let numbered = limit.is_some() || offset.is_some();
     let orders = if numbered { std::mem::take(&mut query.orders) } else { Vec::new() };
-    let mut statement = query.into_statement(backend)?;
+    let mut statement = query.into_sea_query(backend)?;
     if custom && has_limit(&statement) {
         return Err(Error::unsupported("a limit set through select() in a query for related rows; call limit()"));
     }
