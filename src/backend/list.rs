@@ -53,28 +53,38 @@ fn array(column: Expr, first: &Value, values: &[Value], negated: bool) -> Option
     Some(if negated { column.ne(PgFunc::all(array)) } else { column.eq(PgFunc::any(array)) })
 }
 
-/// <https://mariadb.com/kb/en/json_table/>
-macro_rules! in_table {
-    ($type:literal, $value:literal) => {
-        concat!("SELECT ", $value, " FROM JSON_TABLE(?, '$[*]' COLUMNS (v ", $type, " PATH '$')) AS list")
-    };
-}
 fn json(backend: DbBackend, column: Expr, first: &Value, values: &[Value], negated: bool) -> Option<Expr> {
     let shape = Shape::of(first)?;
     let elements = values.iter().map(element).collect::<Option<Vec<Json>>>()?;
     let rows = match (backend, shape) {
-        (DbBackend::Sqlite, Shape::Bytes) => "SELECT unhex(value) FROM json_each(?)",
-        (DbBackend::Sqlite, _) => "SELECT value FROM json_each(?)",
-        (DbBackend::MySql, Shape::Integer) => in_table!("BIGINT", "v"),
-        (DbBackend::MySql, Shape::Unsigned) => in_table!("BIGINT UNSIGNED", "v"),
-        (DbBackend::MySql, Shape::Number) => in_table!("DOUBLE", "v"),
-        (DbBackend::MySql, Shape::Text) => in_table!("LONGTEXT", "v"),
-        (DbBackend::MySql, Shape::Bytes) => in_table!("LONGTEXT", "UNHEX(v)"),
+        (DbBackend::Sqlite, Shape::Bytes) => "SELECT unhex(value) FROM json_each(?)".to_owned(),
+        (DbBackend::Sqlite, _) => "SELECT value FROM json_each(?)".to_owned(),
+        (DbBackend::MySql, Shape::Integer) => json_table("BIGINT", "v"),
+        (DbBackend::MySql, Shape::Unsigned) => json_table("BIGINT UNSIGNED", "v"),
+        (DbBackend::MySql, Shape::Number) => json_table("DOUBLE", "v"),
+        (DbBackend::MySql, Shape::Text) => json_table(&text_type(&elements), "v"),
+        (DbBackend::MySql, Shape::Bytes) => json_table(&text_type(&elements), "UNHEX(v)"),
         _ => return None,
     };
     // sea-query puts the parentheses; a second pair would make it a single value.
     let operator = if negated { BinOper::NotIn } else { BinOper::In };
     Some(column.binary(operator, Expr::cust_with_values(rows, [Json::Array(elements).to_string()])))
+}
+
+/// <https://mariadb.com/kb/en/json_table/>
+fn json_table(column_type: &str, value: &str) -> String {
+    format!("SELECT {value} FROM JSON_TABLE(?, '$[*]' COLUMNS (v {column_type} PATH '$')) AS list")
+}
+
+/// A type that takes the longest of these texts. MariaDB makes an index over texts that are not too long; without one it
+/// goes through the whole list for each row.
+fn text_type(texts: &[Json]) -> String {
+    const LONGEST_INDEXED: usize = 512;
+    let longest = texts.iter().filter_map(Json::as_str).map(|text| text.chars().count()).max().unwrap_or(0);
+    match longest.next_power_of_two() {
+        length @ ..=LONGEST_INDEXED => format!("VARCHAR({length})"),
+        _ => "LONGTEXT".to_owned(),
+    }
 }
 
 #[derive(Clone, Copy)]

@@ -1,8 +1,8 @@
 //! Texts and numbers that somebody may have chosen to do harm.
 
-use entities::{country, user};
+use entities::{country, tag, user};
 use sea_dao::{BaseDao, Error, Result, error::ErrorClass, query::Conditions};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, ExprTrait, Statement, sea_query::Expr};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DbBackend, ExprTrait, Statement, prelude::Uuid, sea_query::Expr};
 use serde_json::json;
 
 use crate::{
@@ -22,6 +22,7 @@ for_each_backend!(
     nul_bytes_in_sql,
     numbers_beyond_the_databases_own,
     a_list_beyond_the_bind_limit,
+    a_long_list_is_not_gone_through_for_each_row,
 );
 
 const HOSTILE: [&str; 16] = [
@@ -292,6 +293,25 @@ async fn numbers_beyond_the_databases_own(db: TestDb) {
     }
     users.delete_where().all_rows().hard().exec().await.unwrap();
     is_unharmed(&db).await;
+}
+
+async fn a_long_list_is_not_gone_through_for_each_row(db: TestDb) {
+    if db.backend() != DbBackend::MySql {
+        return;
+    }
+    let users = BaseDao::<user::Entity>::new((*db).clone());
+    users.insert_many(["ada", "bob", "cyd"].map(new_user)).await.unwrap();
+    let tags = BaseDao::<tag::Entity>::new((*db).clone());
+    let tag = |number: u128| tag::ActiveModel { id: Set(Uuid::from_u128(number)), name: Set(number.to_string()) };
+    tags.insert_many([1, 2, 3].map(tag)).await.unwrap();
+    let plans = [
+        users.query().not_in(user::Column::Username, (0..8_001).map(|number| number.to_string())).explain().await,
+        tags.query().not_in(tag::Column::Id, (1..8_002).map(Uuid::from_u128)).explain().await,
+    ];
+    for plan in plans {
+        let plan = plan.unwrap();
+        assert!(plan.contains("\"materialization\""), "{plan}");
+    }
 }
 
 async fn a_list_beyond_the_bind_limit(db: TestDb) {
