@@ -1,8 +1,10 @@
 //! Restoring deleted rows, and removing them for good.
 
+use std::slice;
+
 use sea_orm::{
-    ActiveModelBehavior, Condition, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, QuerySelect,
-    sea_query::Query,
+    ActiveModelBehavior, ActiveModelTrait, ActiveValue, Condition, ConnectionTrait, EntityTrait, FromQueryResult,
+    IdenStatic, IntoActiveModel, Iterable, PrimaryKeyToColumn, QuerySelect, Value, sea_query::Query,
 };
 
 use super::{
@@ -14,10 +16,10 @@ use super::{
     write::{during, naming},
 };
 use crate::{
-    convention::ExpectedVersion,
+    convention::{ExpectedVersion, no_moment_for},
     error::{Error, Result},
     query::Conditions,
-    session::{Session, located},
+    session::{Call, Session, located},
 };
 
 impl<E> BaseDao<E>
@@ -27,8 +29,8 @@ where
     E::ActiveModel: ActiveModelBehavior + Send,
 {
     /// Restores a row that is marked as deleted, and gives it back as it is now. `updated_at` and `updater_id` are set,
-    /// and with [optimistic locking](Self::optimistic_lock) the version is checked and raised. The entity's own callbacks
-    /// do not run.
+    /// and with [optimistic locking](Self::optimistic_lock) the version is checked and raised. To the DAO's
+    /// [callbacks](Self::callbacks) it is an update; the entity's own do not run.
     ///
     /// ```
     /// # use sea_dao::{BaseDao, DatabaseConfig, Result};
@@ -68,11 +70,19 @@ where
     }
 
     async fn restore_row(&self, model: &E::Model) -> Result<E::Model> {
-        let session = self.session();
-        let dao = self.within(&session);
+        let guarded = self.callbacks.guard(self.session()).await.map_err(naming::<E>("restore"))?;
+        let restored = self.restore_on(guarded.session(), model).await;
+        guarded.end(restored).await
+    }
+
+    async fn restore_on(&self, session: &Session, model: &E::Model) -> Result<E::Model> {
+        let dao = self.quietly_within(session);
         let key = Key::<E>::of_model(model);
         let expected = self.columns.expect(model).map_err(naming::<E>("restore"))?;
         let builder = dao.restore_where().filter(key.condition()).filter(known(expected.as_ref()));
+        // Asked before the callbacks are told.
+        builder.build(session.backend())?;
+        let builder = builder.setting(self.call_before_restore(session, model).await.map_err(naming::<E>("restore"))?);
         let restored = if session.support_returning() {
             let mut statement = builder.statement(session.backend())?;
             statement.returning(Query::returning().exprs(whole_row::<E>(session.backend())));
@@ -83,13 +93,31 @@ where
         } else {
             None
         };
-        match restored {
-            Some(restored) => Ok(restored),
-            None => Err(self.why_not_met(&session, &key, expected).await),
-        }
+        let Some(restored) = restored else { return Err(self.why_not_met(session, &key, expected).await) };
+        let after = Call::AfterUpdate(slice::from_ref(&restored));
+        self.callbacks.rows(session, after).await.map_err(naming::<E>("restore"))?;
+        Ok(restored)
     }
 
-    /// Restores the row with this primary key. Gives `false` when there is none, or it is not deleted.
+    /// To the callbacks it is an update; what they set is to be written too.
+    async fn call_before_restore(&self, session: &Session, model: &E::Model) -> Result<Vec<(E::Column, Value)>> {
+        let Some(deleted_at) = self.columns.deleted_at.filter(|_| !self.callbacks.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let mut active = model.clone().into_active_model();
+        active.try_set(deleted_at, no_moment_for::<E>(deleted_at))?;
+        self.columns.stamp_update(&mut active)?;
+        self.callbacks.rows(session, Call::BeforeUpdate(slice::from_mut(&mut active))).await?;
+        let sets = E::Column::iter().filter_map(|column| match active.take(column) {
+            _ if E::PrimaryKey::from_column(column).is_some() || column.as_str() == deleted_at.as_str() => None,
+            ActiveValue::Set(value) => Some((column, value)),
+            _ => None,
+        });
+        Ok(sets.collect())
+    }
+
+    /// Restores the row with this primary key, as [`restore`](Self::restore) does; for the DAO's
+    /// [callbacks](Self::callbacks) the row is read first. Gives `false` when there is none, or it is not deleted.
     ///
     /// # Errors
     ///
@@ -100,8 +128,25 @@ where
     /// As [`insert`](Self::insert).
     #[track_caller]
     pub fn restore_by_id(&self, key: impl Into<KeyOf<E>>) -> impl Future<Output = Result<bool>> {
-        let restoration = self.restore_where().filter(Key::<E>::of(key.into()).condition());
-        async move { Ok(restoration.exec().await? > 0) }
+        let which = Key::<E>::of(key.into()).condition();
+        located(async move {
+            let guarded = self.callbacks.guard(self.session()).await.map_err(naming::<E>("restore"))?;
+            let restored = self.restore_matching(guarded.session(), which).await;
+            guarded.end(restored).await
+        })
+    }
+
+    async fn restore_matching(&self, session: &Session, which: Condition) -> Result<bool> {
+        let quiet = self.quietly_within(session);
+        if self.callbacks.is_empty() {
+            return Ok(quiet.restore_where().filter(which).exec().await? > 0);
+        }
+        // Asked before the row is.
+        quiet.restore_where().filter(which.clone()).build(session.backend())?;
+        match quiet.query().only_deleted().filter(which).for_update().first().await? {
+            Some(row) => self.restore_on(session, &row).await.map(|_| true),
+            None => Ok(false),
+        }
     }
 
     /// Removes a row that is marked as deleted. One that is not has to be deleted first, or removed by

@@ -1,6 +1,9 @@
 //! Restoring rows that are marked as deleted.
 
-use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement, StatementBuilder, sea_query::UpdateStatement};
+use sea_orm::{
+    ColumnTrait, DbBackend, EntityTrait, IdenStatic, Statement, StatementBuilder, Value,
+    sea_query::{Expr, UpdateStatement},
+};
 
 use super::{
     Scope,
@@ -8,7 +11,8 @@ use super::{
 };
 use crate::{
     convention::{no_moment_for, now},
-    error::{Error, Result},
+    error::Result,
+    session::Kind,
 };
 
 /// Restores all rows of `E` that match and are marked as deleted. `updated_at` and `updater_id` are set with it, and with
@@ -24,6 +28,7 @@ use crate::{
 #[must_use = "nothing is restored until it is run"]
 pub struct RestoreBuilder<E: EntityTrait> {
     scope: Scope<E>,
+    sets: Vec<(E::Column, Value)>,
     all_rows: bool,
 }
 
@@ -31,13 +36,19 @@ conditions_in_scope!(RestoreBuilder);
 
 impl<E: EntityTrait> Clone for RestoreBuilder<E> {
     fn clone(&self) -> Self {
-        Self { scope: self.scope.clone(), all_rows: self.all_rows }
+        Self { scope: self.scope.clone(), sets: self.sets.clone(), all_rows: self.all_rows }
     }
 }
 
 impl<E: EntityTrait> RestoreBuilder<E> {
     pub(crate) fn new(scope: Scope<E>) -> Self {
-        Self { scope: scope.only_deleted(), all_rows: false }
+        Self { scope: scope.only_deleted(), sets: Vec::new(), all_rows: false }
+    }
+
+    /// Sets these columns as well.
+    pub(crate) fn setting(mut self, sets: Vec<(E::Column, Value)>) -> Self {
+        self.sets = sets;
+        self
     }
 
     /// Says that all deleted rows are meant.
@@ -50,8 +61,9 @@ impl<E: EntityTrait> RestoreBuilder<E> {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] for an entity without soft deletion, or what this database does not have;
-    /// [`Error::MissingCondition`] without a condition; [`Error::InvalidArgument`] for an argument that cannot be used.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for an entity without soft deletion, or what this database does not
+    /// have; [`Error::MissingCondition`](crate::Error::MissingCondition) without a condition;
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for an argument that cannot be used.
     pub fn build(&self, backend: DbBackend) -> Result<Statement> {
         Ok(StatementBuilder::build(&self.statement(backend)?, &backend))
     }
@@ -62,7 +74,11 @@ impl<E: EntityTrait> RestoreBuilder<E> {
         let mut statement = UpdateStatement::new();
         statement.table(E::default().table_ref());
         statement.value(deleted_at, no_moment_for::<E>(deleted_at));
-        for (column, expression) in self.scope.columns.touch(now(), |_| false)? {
+        for (column, value) in &self.sets {
+            statement.value(*column, column.save_as(Expr::val(value.clone())));
+        }
+        let given = |column: E::Column| self.sets.iter().any(|(other, _)| other.as_str() == column.as_str());
+        for (column, expression) in self.scope.columns.touch(now(), given)? {
             statement.value(column, expression);
         }
         statement.cond_where(self.scope.all_conditions(backend)?);
@@ -86,7 +102,8 @@ impl<E: EntityTrait> RestoreBuilder<E> {
         if self.scope.never {
             return Ok(0);
         }
-        let result = session.execute(&statement).await;
-        Ok(result.map_err(|error| Error::from(error).during("restore", table::<E>()))?.rows_affected())
+        let statement = StatementBuilder::build(&statement, &session.backend());
+        let restored = self.scope.execute(session, Kind::Update, statement).await;
+        restored.map_err(|error| error.during("restore", table::<E>()))
     }
 }

@@ -53,6 +53,9 @@ use crate::error::{Error, Result};
 pub trait Callbacks<E: EntityTrait>: Send + Sync + 'static {
     /// Before rows are inserted. What the conventions fill in is set already; what is set here is written.
     ///
+    /// [`upsert`](crate::BaseDao::upsert) calls it for all of its rows, as each may be inserted; so do the BEFORE INSERT
+    /// triggers of a database.
+    ///
     /// # Errors
     ///
     /// Those that are to undo the write.
@@ -69,7 +72,7 @@ pub trait Callbacks<E: EntityTrait>: Send + Sync + 'static {
         nothing((session, rows))
     }
 
-    /// Before rows are updated, each in the columns that are `Set` in it.
+    /// Before rows are updated, or restored, each in the columns that are `Set` in it.
     ///
     /// # Errors
     ///
@@ -105,8 +108,8 @@ pub trait Callbacks<E: EntityTrait>: Send + Sync + 'static {
         nothing((session, rows))
     }
 
-    /// Before [`update_where`](crate::BaseDao::update_where) updates rows that nobody has read: all that is known is the
-    /// statement.
+    /// Before [`update_where`](crate::BaseDao::update_where) or [`restore_where`](crate::BaseDao::restore_where) updates
+    /// rows that nobody has read: all that is known is the statement.
     ///
     /// # Errors
     ///
@@ -115,7 +118,8 @@ pub trait Callbacks<E: EntityTrait>: Send + Sync + 'static {
         nothing((session, statement))
     }
 
-    /// After [`update_where`](crate::BaseDao::update_where) has updated so many rows.
+    /// After [`update_where`](crate::BaseDao::update_where) or [`restore_where`](crate::BaseDao::restore_where) has updated
+    /// so many rows.
     ///
     /// # Errors
     ///

@@ -27,11 +27,11 @@ for_each_backend!(
     many_rows_come_at_once,
 );
 
-type Users = BaseDao<user::Entity>;
+pub(crate) type Users = BaseDao<user::Entity>;
 
 /// Notes what it is called for, and fails where it is told to.
 #[derive(Clone, Default)]
-struct Spy(Arc<Mutex<Notes>>);
+pub(crate) struct Spy(Arc<Mutex<Notes>>);
 
 #[derive(Default)]
 struct Notes {
@@ -41,12 +41,16 @@ struct Notes {
 }
 
 impl Spy {
-    fn take(&self) -> Vec<String> {
+    pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap().calls)
     }
 
-    fn fail_at(&self, call: &'static str) {
+    pub(crate) fn fail_at(&self, call: &'static str) {
         self.0.lock().unwrap().fails_at = Some(call);
+    }
+
+    pub(crate) fn was_outside(&self) -> bool {
+        self.0.lock().unwrap().is_outside
     }
 
     fn note(&self, session: &Session, call: &str, rows: impl IntoIterator<Item = String>) -> Result<()> {
@@ -112,12 +116,12 @@ impl Callbacks<user::Entity> for Spy {
     }
 }
 
-fn spied(db: &TestDb) -> (Users, Spy) {
+pub(crate) fn spied(db: &TestDb) -> (Users, Spy) {
     let spy = Spy::default();
     (Users::new((**db).clone()).callbacks(spy.clone()), spy)
 }
 
-fn with_status(user: &user::Model, status: i16) -> user::ActiveModel {
+pub(crate) fn with_status(user: &user::Model, status: i16) -> user::ActiveModel {
     user::ActiveModel { status: Set(status), ..user.clone().into_active_model() }
 }
 
@@ -163,7 +167,7 @@ async fn each_way_of_writing_calls_them(db: TestDb) {
     assert_eq!(spy.take(), ["before_delete_where ", "after_delete_where 5"]);
     users.delete_where().all_rows().with_deleted().hard().exec().await.unwrap();
     assert_eq!(spy.take(), ["before_delete_where ", "after_delete_where 8"]);
-    assert!(!spy.0.lock().unwrap().is_outside, "each in a transaction");
+    assert!(!spy.was_outside(), "each in a transaction");
 
     // A DAO without them, and nothing to do.
     Users::new((*db).clone()).insert(new_user("ida")).await.unwrap();
@@ -357,12 +361,12 @@ async fn pending_writes_call_them(db: TestDb) {
         "before_update ada",
     ];
     assert_eq!(calls, expected);
-    assert!(!spy.0.lock().unwrap().is_outside, "each in a transaction");
+    assert!(!spy.was_outside(), "each in a transaction");
     // One alone, which would need no transaction.
     pending.add(new_user("eve")).unwrap();
     session.flush().await.unwrap();
     assert_eq!(spy.take(), ["before_insert eve", "after_insert eve"]);
-    assert!(!spy.0.lock().unwrap().is_outside);
+    assert!(!spy.was_outside());
 }
 
 async fn a_pending_write_is_undone_by_an_error(db: TestDb) {

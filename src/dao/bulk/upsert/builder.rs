@@ -48,6 +48,14 @@ use crate::{error::Result, session::located};
 /// [`RetryPolicy`](crate::RetryPolicy) covers; and without a unique index, which
 /// the other databases ask for, nothing there keeps them from inserting it twice.
 ///
+/// # Callbacks
+///
+/// The DAO's [`Callbacks`](crate::dao::Callbacks) see what databases show to their triggers: `before_insert` every row, as
+/// each may be inserted, before anything is looked up; `before_update` those that are there and change, as they are, with
+/// what is to be set; `after_insert` and `after_update` what was inserted and what was updated. To tell the two apart,
+/// every database is asked as MariaDB is above. What is tried again, after a deadlock or because somebody else was faster, is
+/// shown again; what the callbacks wrote the first time is undone.
+///
 /// # The entity's own callbacks
 ///
 /// `before_save` runs for each row, and `after_save` for each that was written and comes back. Both are told that the row

@@ -1,6 +1,7 @@
 //! INSERT, or UPDATE of the row that is in the way.
 
 mod builder;
+mod callbacks;
 mod conflict;
 mod lookup;
 mod plan;

@@ -46,14 +46,14 @@ where
     /// # Errors
     ///
     /// [`Error::Row`] for a row that cannot be written, or not beside the others.
-    pub(super) async fn prepare(&self, session: &Session, models: Vec<E::ActiveModel>) -> Result<Ready<E>> {
+    pub(super) async fn prepare(&self, session: &Session, mut models: Vec<E::ActiveModel>) -> Result<Ready<E>> {
+        self.call_before_insert(session, &mut models).await?;
         let mut targeted = Vec::with_capacity(models.len());
         let mut free = Vec::new();
         let mut seen = HashMap::with_capacity(models.len());
         for (index, model) in models.into_iter().enumerate() {
             let prepared = Operation::Insert.prepare(&self.dao, session, model).await;
-            let model =
-                prepared.map_err(|error| Error::Row { row: index, key: String::new(), source: Box::new(error) })?;
+            let model = prepared.map_err(|error| at_place(index, error))?;
             let row = Row { index, model };
             self.check_row(&row).map_err(|error| of_row(&row, error))?;
             let Some(values) = self.target_values(&row.model) else {
@@ -91,6 +91,11 @@ where
         let names = self.target_names();
         Error::argument("row", format!("the same {names} as in row {earlier}"), format!("each {names} once in a call"))
     }
+}
+
+/// The error of a row that has no key yet.
+pub(super) fn at_place(row: usize, error: Error) -> Error {
+    Error::Row { row, key: String::new(), source: Box::new(error) }
 }
 
 /// The error of one row.

@@ -72,17 +72,39 @@ where
             return Ok(Written::none());
         }
         let session = self.dao.session();
-        let ready = self.prepare(&session, models).await?;
+        if self.dao.callbacks.is_empty() {
+            return self.run_on(&session, models, returning).await;
+        }
+        let in_outer = session.is_in_transaction();
+        for _ in 1..ATTEMPTS {
+            match self.run_guarded(&session, models.clone(), returning).await {
+                Err(error) if !in_outer && may_pass(&error) => pause().await,
+                done => return done,
+            }
+        }
+        self.run_guarded(&session, models, returning).await
+    }
+
+    async fn run_guarded(&self, session: &Session, models: Vec<E::ActiveModel>, returning: bool) -> Result<Outcome<E>> {
+        let guarded = self.dao.callbacks.guard(session.share()).await?;
+        let written = self.run_on(guarded.session(), models, returning).await;
+        guarded.end(written).await
+    }
+
+    async fn run_on(&self, session: &Session, models: Vec<E::ActiveModel>, returning: bool) -> Result<Outcome<E>> {
+        let ready = self.prepare(session, models).await?;
+        // The callbacks are shown the rows.
+        let returning = returning || !self.dao.callbacks.is_empty();
         let mut attempt = Attempt { number: 1, in_outer: session.is_in_transaction(), returning };
         loop {
-            let error = match self.attempt(&session, &ready, attempt).await {
+            let error = match self.attempt(session, &ready, attempt).await {
                 Ok(mut written) => {
                     written.rows.sort_unstable_by_key(|(index, _)| *index);
                     return Ok(written);
                 }
                 Err(Failure::Raced(error)) => error,
                 Err(Failure::Failed(error)) if !attempt.in_outer && may_pass(&error) => {
-                    tokio::time::sleep(LONGEST_PAUSE.mul_f64(fastrand::f64())).await;
+                    pause().await;
                     error
                 }
                 Err(Failure::Failed(error)) => return Err(error),
@@ -96,7 +118,7 @@ where
 
     async fn attempt(&self, session: &Session, ready: &Ready<E>, attempt: Attempt) -> Result<Outcome<E>, Failure> {
         let capabilities = session.capabilities();
-        let one_statement = ready.is_one() && (capabilities.on_conflict || ready.targeted.is_empty());
+        let one_statement = ready.is_one() && (!self.splits(session) || ready.targeted.is_empty());
         if one_statement && !(attempt.in_outer && capabilities.failure_aborts_transaction) {
             return self.write(session, ready, attempt).await;
         }
@@ -116,18 +138,30 @@ where
     async fn write(&self, session: &Session, ready: &Ready<E>, attempt: Attempt) -> Result<Outcome<E>, Failure> {
         let mut written = Written::none();
         for group in &ready.targeted {
-            let part = match session.capabilities().on_conflict {
-                true => self.write_on_conflict(session, group, attempt).await?,
-                false => self.write_split(session, group, attempt).await?,
+            let part = match self.splits(session) {
+                true => self.write_split(session, group, attempt).await?,
+                false => self.write_on_conflict(session, group, attempt).await?,
             };
             written.absorb(part);
         }
         if !ready.free.is_empty() {
+            let before = written.rows.len();
             let free = ready.free.iter().map(copy).collect();
             written.absorb(write_ready(&self.dao, attempt.insert(), session, free).await?);
+            self.call_after_insert(session, &written.rows[before..]).await?;
         }
         Ok(written)
     }
+
+    /// Whether the rows that are there are told from the others before anything is written: where INSERT cannot do it, and
+    /// for callbacks, each of which is about one of the two.
+    fn splits(&self, session: &Session) -> bool {
+        !session.capabilities().on_conflict || !self.dao.callbacks.is_empty()
+    }
+}
+
+async fn pause() {
+    tokio::time::sleep(LONGEST_PAUSE.mul_f64(fastrand::f64())).await;
 }
 
 /// Whether a whole transaction may do better when it is run again at once.

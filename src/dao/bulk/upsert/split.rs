@@ -1,7 +1,7 @@
 //! Looking up what is in the way first: then UPDATE of what is there, and INSERT of what is not.
 //!
-//! For databases whose INSERT cannot say which unique key it means. Whatever is in the way by another one makes the INSERT
-//! or UPDATE fail, as it should.
+//! For databases whose INSERT cannot say which unique key it means, and for callbacks, which are told what happens to a
+//! row. Whatever is in the way by another key makes the INSERT or UPDATE fail, as it should.
 
 use std::collections::HashMap;
 
@@ -67,10 +67,17 @@ where
             written.absorb(self.update_locked(tx, updated, &sets, attempt).await?);
         }
         if !missing.is_empty() {
-            match write_ready(&self.dao, attempt.insert(), tx, missing).await {
-                Ok(inserted) => written.absorb(inserted),
+            let inserted = match tx.capabilities().failure_aborts_transaction {
+                // The transaction is asked why.
+                true => self.insert_in_savepoint(tx, missing, attempt).await,
+                false => write_ready(&self.dao, attempt.insert(), tx, missing).await,
+            };
+            let inserted = match inserted {
+                Ok(inserted) => inserted,
                 Err(error) => return Err(self.why_not_inserted(tx, &rows, error).await),
-            }
+            };
+            self.call_after_insert(tx, &inserted.rows).await?;
+            written.absorb(inserted);
         }
         Ok(written)
     }
@@ -78,12 +85,23 @@ where
     /// Inserts a row that has the target's values of a deleted one; `None` when that is in the way, which depends on the
     /// unique index.
     async fn insert_beside_deleted(&self, tx: &Session, row: &Row<E>, attempt: Attempt) -> Result<Option<Written<E>>> {
+        match self.insert_in_savepoint(tx, vec![copy(row)], attempt).await {
+            Ok(inserted) => {
+                self.call_after_insert(tx, &inserted.rows).await?;
+                Ok(Some(inserted))
+            }
+            Err(error) if error.is_unique_violation() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn insert_in_savepoint(&self, tx: &Session, rows: Vec<Row<E>>, attempt: Attempt) -> Result<Written<E>> {
         let savepoint = tx.begin().await?;
-        match write_ready(&self.dao, attempt.insert(), &savepoint, vec![copy(row)]).await {
-            Ok(written) => savepoint.commit().await.map(|()| Some(written)),
+        match write_ready(&self.dao, attempt.insert(), &savepoint, rows).await {
+            Ok(written) => savepoint.commit().await.map(|()| written),
             Err(error) => {
                 savepoint.rollback_or_report().await;
-                if error.is_unique_violation() { Ok(None) } else { Err(error) }
+                Err(error)
             }
         }
     }
@@ -114,6 +132,7 @@ where
             };
             changes.push(self.changed(row, current, sets)?);
         }
+        let changes = self.call_before_update(tx, changes).await?;
         // They are locked: neither deleted nor written by others since.
         let mut dao = self.dao.within(tx);
         dao.columns = dao.columns.without_checks();
@@ -126,16 +145,14 @@ where
                 .filter_map(|((row, _), key)| current.remove(&key.to_string()).map(|model| (row.index, model)));
             let (places, models): (Vec<_>, Vec<_>) = found.unzip();
             written.rows = places.into_iter().zip(after_insert::<E>(tx, models).await?).collect();
+            self.call_after_update(tx, &written.rows).await?;
         }
         Ok(written)
     }
 
     /// What is to be set in a row that is there.
     fn changed(&self, row: &Row<E>, current: &E::Model, sets: &Sets<E>) -> Result<Row<E>> {
-        let mut model = <E::ActiveModel as ActiveModelTrait>::default();
-        for (column, value) in Key::<E>::of_model(current).parts() {
-            model.try_set(column, value.clone())?;
-        }
+        let mut model = current.clone().into_active_model();
         for column in &sets.columns {
             model.try_set(*column, row.value(*column))?;
         }
