@@ -47,6 +47,7 @@ mod page;
 mod pool;
 mod propagation;
 mod property;
+mod property_bulk;
 mod query;
 mod query_numbers;
 mod query_related;
