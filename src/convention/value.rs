@@ -22,8 +22,12 @@ pub(super) fn fit<E: EntityTrait>(column: E::Column, value: &Value, argument: &'
     })
 }
 
+pub(crate) fn is_null(value: &Value) -> bool {
+    *value == value.as_null()
+}
+
 /// An integer of any type; `None` for NULL too.
-pub(super) fn integer(value: &Value) -> Option<i128> {
+pub(crate) fn integer(value: &Value) -> Option<i128> {
     match *value {
         Value::TinyInt(number) => number.map(Into::into),
         Value::SmallInt(number) => number.map(Into::into),

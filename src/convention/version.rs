@@ -5,7 +5,7 @@ use sea_orm::{
     sea_query::Expr,
 };
 
-use super::value::{integer, integer_value};
+use super::value::{integer, integer_value, is_null};
 use crate::error::{Error, Result};
 
 /// The version of a row as the caller knows it.
@@ -17,7 +17,7 @@ pub(crate) struct ExpectedVersion<E: EntityTrait> {
 impl<E: EntityTrait> ExpectedVersion<E> {
     /// Holds for the row as the caller knows it.
     pub(crate) fn condition(&self) -> Expr {
-        if self.value == self.value.as_null() { self.column.is_null() } else { self.column.eq(self.value.clone()) }
+        if is_null(&self.value) { self.column.is_null() } else { self.column.eq(self.value.clone()) }
     }
 
     /// `None` when the model does not know its version.

@@ -6,7 +6,6 @@ mod base;
 mod bulk;
 mod change;
 mod in_order;
-mod key;
 mod loader;
 mod lookup;
 mod restore;
@@ -20,3 +19,5 @@ pub use bulk::{Progress, Upsert};
 pub use loader::Loader;
 
 pub use crate::session::Callbacks;
+
+use crate::session::key;

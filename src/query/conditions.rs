@@ -8,9 +8,12 @@ use sea_orm::{
 use super::{
     Clause, Group, JsonPath, QueryBuilder, RelatedRows,
     clause::{clause_of, never},
-    operand::{is_null, like_ignoring_case, like_literally, list, lower, split_nulls},
+    operand::{like_ignoring_case, like_literally, list, lower, split_nulls},
 };
-use crate::{backend::json, convention::Conventions};
+use crate::{
+    backend::json,
+    convention::{Conventions, is_null},
+};
 
 /// Conditions on the columns of `E`, each one narrowing the rows further.
 ///
@@ -97,7 +100,8 @@ pub trait Conditions<E: EntityTrait>: Sized {
     ///
     /// PostgreSQL gets the values as one array, so that lists of any length share one prepared statement. MySQL and SQLite
     /// get up to 8 000 values one by one, and more as one JSON array where they are numbers or text (UUIDs and bytes as
-    /// well); other types, and enums, are limited to the values that one statement takes: 65 535, on SQLite 32 766.
+    /// well), for which MariaDB has to be 10.6 or newer; other types, and enums, are limited to the values that one
+    /// statement takes: 65 535, on SQLite 32 766. [`crate::query`] says more about long lists.
     #[must_use]
     fn in_<V: Into<Value>>(mut self, column: E::Column, values: impl IntoIterator<Item = V>) -> Self {
         let (values, null) = split_nulls(values);

@@ -6,9 +6,10 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, NullOrdering},
 };
 
-use super::{clause::never, operand::is_null, order::OrderTerm, scope::table};
+use super::{clause::never, order::OrderTerm, scope::table};
 use crate::{
     backend::{compares_rows_by_index, nulls_are_largest},
+    convention::is_null,
     error::{Error, Result},
 };
 

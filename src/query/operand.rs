@@ -6,15 +6,11 @@ use sea_orm::{
 };
 
 use super::Clause;
-use crate::backend::list_as_one_value;
+use crate::{backend::list_as_one_value, convention::is_null};
 
 /// The character that takes the meaning from `%` and `_` in escaped patterns. Unlike a backslash, it is an ordinary
 /// character in the string literals of every database.
 const ESCAPE: char = '!';
-
-pub(super) fn is_null(value: &Value) -> bool {
-    *value == value.as_null()
-}
 
 /// The values that are not NULL, and whether there was a NULL.
 pub(super) fn split_nulls<V: Into<Value>>(values: impl IntoIterator<Item = V>) -> (Vec<Value>, bool) {

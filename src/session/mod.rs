@@ -12,6 +12,7 @@ mod database;
 pub mod global;
 mod handle;
 mod health;
+pub(crate) mod key;
 mod lease;
 mod propagation;
 mod provider;

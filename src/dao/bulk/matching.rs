@@ -5,9 +5,10 @@
 
 use std::{collections::HashMap, fmt::Write as _};
 
-use sea_orm::{ColumnTrait, EntityTrait, IdenStatic, Iterable, ModelTrait, PrimaryKeyToColumn, PrimaryKeyTrait, Value};
+use sea_orm::{ColumnTrait, EntityTrait, IdenStatic, ModelTrait, PrimaryKeyTrait, Value};
 
 use super::rows::Row;
+use crate::{convention::integer, session::key};
 
 /// The rows that came back in the order of those that were given; `None` when that cannot be told for sure.
 pub(super) fn match_rows<E: EntityTrait>(
@@ -32,7 +33,7 @@ pub(super) fn match_rows<E: EntityTrait>(
 /// What tells a row from every other: its primary key, or a column that is unique.
 fn unique_columns<E: EntityTrait>(columns: &[E::Column], first: &Row<E>) -> Option<Vec<E::Column>> {
     let is_given = |column: &E::Column| columns.iter().any(|other| other.as_str() == column.as_str());
-    let key: Vec<E::Column> = E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column).collect();
+    let key: Vec<E::Column> = key::columns::<E>().collect();
     if key.iter().all(is_given) {
         return Some(key);
     }
@@ -77,24 +78,10 @@ fn is_exact(value: &Value) -> bool {
 
 /// Generated keys that rise show that the rows were written in the order in which they came back.
 fn keys_rise<E: EntityTrait>(returned: &[E::Model]) -> bool {
-    let mut key = E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column);
+    let mut key = key::columns::<E>();
     let (Some(column), None, true) = (key.next(), key.next(), E::PrimaryKey::auto_increment()) else { return true };
     let numbers: Option<Vec<i128>> = returned.iter().map(|model| integer(&model.get(column))).collect();
     numbers.is_some_and(|numbers| numbers.is_sorted_by(|a, b| a < b))
-}
-
-fn integer(value: &Value) -> Option<i128> {
-    match *value {
-        Value::TinyInt(number) => number.map(i128::from),
-        Value::SmallInt(number) => number.map(i128::from),
-        Value::Int(number) => number.map(i128::from),
-        Value::BigInt(number) => number.map(i128::from),
-        Value::TinyUnsigned(number) => number.map(i128::from),
-        Value::SmallUnsigned(number) => number.map(i128::from),
-        Value::Unsigned(number) => number.map(i128::from),
-        Value::BigUnsigned(number) => number.map(i128::from),
-        _ => None,
-    }
 }
 
 fn by_value<E: EntityTrait>(unique: &[E::Column], given: &[Row<E>], returned: Vec<E::Model>) -> Option<Vec<E::Model>> {

@@ -6,7 +6,10 @@ use sea_orm::{
     sea_query::{ArrayType, Expr, ExprTrait, IntoCondition, IntoIden},
 };
 
-use crate::backend::{fill_up, list_as_one_value};
+use crate::{
+    backend::{fill_up, list_as_one_value},
+    convention::is_null,
+};
 
 /// The values by which rows belong together. Numbers of different types are the same when they are equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -15,7 +18,6 @@ pub(super) struct Key(Vec<Value>);
 impl Key {
     /// `None` when one of the values is NULL: such a row belongs to nothing.
     pub(super) fn of(values: Vec<Value>) -> Option<Self> {
-        let is_null = |value: &Value| *value == value.as_null();
         (!values.iter().any(is_null)).then(|| Self(values.into_iter().map(alike).collect()))
     }
 }

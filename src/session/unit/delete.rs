@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::{
     ActiveModelBehavior, ColumnTrait, Condition, EntityTrait, IdenStatic, IntoActiveModel, ModelTrait,
-    StatementBuilder, Value,
+    StatementBuilder,
     sea_query::{DeleteStatement, UpdateStatement},
 };
 
@@ -199,9 +199,4 @@ impl<E: EntityTrait> EntityBatch<E> {
         }
         Ok(())
     }
-}
-
-/// Whether a value is NULL.
-pub(super) fn is_null(value: &Value) -> bool {
-    *value == value.as_null()
 }

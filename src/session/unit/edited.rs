@@ -14,15 +14,15 @@ use sea_orm::{
 };
 
 use super::{
-    delete::is_null,
-    identity::key_columns,
     rules::Rules,
     slot::{Fate, FateCell, Fated},
 };
 use crate::{
-    convention::{ActorId, ConventionColumns, ExpectedVersion, Moment, current_actor, has_changes, on_behalf_of},
+    convention::{
+        ActorId, ConventionColumns, ExpectedVersion, Moment, current_actor, has_changes, is_null, on_behalf_of,
+    },
     error::{Error, Result},
-    session::{CallbackList, Session, core::Core},
+    session::{CallbackList, Session, core::Core, key},
 };
 
 /// A row whose changes are written at the next flush: only the columns whose value differs from the row's. It stays
@@ -145,7 +145,7 @@ impl<E: EntityTrait> EditCell<E> {
     /// Takes over the values in which `after` differs from `before`.
     fn take_over(&self, before: &E::ActiveModel, after: &E::ActiveModel) -> Result<()> {
         let mut row = self.lock();
-        for column in key_columns::<E>() {
+        for column in key::columns::<E>() {
             if let Some(value) = after.get(column).into_value()
                 && value != row.loaded.get(column)
             {
@@ -291,7 +291,8 @@ impl<E: EntityTrait> Edit<E> {
     /// The columns that are set, with their values.
     pub(super) fn sets(&self) -> Vec<(E::Column, Value)> {
         let Some(sent) = &self.sent else { return Vec::new() };
-        let columns = E::Column::iter().filter(|column| !key_columns::<E>().any(|key| key.as_str() == column.as_str()));
+        let columns =
+            E::Column::iter().filter(|column| !key::columns::<E>().any(|key| key.as_str() == column.as_str()));
         columns
             .filter_map(|column| match sent.get(column) {
                 ActiveValue::Set(value) => Some((column, value)),

@@ -6,15 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use sea_orm::{
-    ColumnTrait, EntityTrait, Iterable, ModelTrait, PrimaryKeyToColumn, PrimaryKeyTrait, QueryFilter, Value,
-    sea_query::IntoValueTuple,
-};
+use sea_orm::{ColumnTrait, EntityTrait, ModelTrait, PrimaryKeyTrait, QueryFilter, Value, sea_query::IntoValueTuple};
 
 use crate::{
-    convention::{ConventionColumns, Conventions},
+    convention::{ConventionColumns, Conventions, is_null},
     error::{Error, Result},
-    session::Session,
+    session::{Session, key},
 };
 
 /// Rows by entity and primary key, as they were when they were last read or written.
@@ -63,12 +60,8 @@ pub(super) fn key_text(values: impl Iterator<Item = Value>) -> String {
     values.join(", ")
 }
 
-pub(super) fn key_columns<E: EntityTrait>() -> impl Iterator<Item = E::Column> {
-    E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column)
-}
-
 pub(super) fn key_of_model<E: EntityTrait>(model: &E::Model) -> String {
-    key_text(key_columns::<E>().map(|column| model.get(column)))
+    key_text(key::columns::<E>().map(|column| model.get(column)))
 }
 
 /// Whether SQL only reads, and takes the rows as they are: what locks rows is meant to see them anew.
@@ -121,11 +114,11 @@ impl Session {
         };
         if let Some(model) = known {
             let deleted = columns.deleted_at.map(|column| model.get(column));
-            let is_there = deleted.is_none_or(|deleted| deleted == deleted.as_null());
+            let is_there = deleted.is_none_or(|deleted| is_null(&deleted));
             return Ok(is_there.then(|| (*model).clone()));
         }
         let mut query = E::find();
-        for (column, value) in key_columns::<E>().zip(values) {
+        for (column, value) in key::columns::<E>().zip(values) {
             query = query.filter(column.eq(value));
         }
         if let Some(column) = columns.deleted_at {

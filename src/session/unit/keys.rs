@@ -1,35 +1,27 @@
 //! Rows by their primary keys.
 
-use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, FromQueryResult, IdenStatic, ModelTrait, QueryFilter, QuerySelect, QueryTrait,
-    sea_query::IntoCondition,
-};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, FromQueryResult, ModelTrait, QueryFilter, QuerySelect, QueryTrait};
 
-use super::{identity::key_columns, runner::Runner};
-use crate::{backend::Capabilities, convention::ExpectedVersion, error::Error};
+use super::runner::Runner;
+use crate::{
+    backend::Capabilities,
+    convention::ExpectedVersion,
+    error::Error,
+    session::key::{self, Key},
+};
 
 /// A condition that holds for these rows.
 pub(super) fn any_of<'m, E: EntityTrait>(models: impl Iterator<Item = &'m E::Model>) -> Condition
 where
     E::Model: 'm,
 {
-    let mut columns = key_columns::<E>();
-    match (columns.next(), columns.next()) {
-        (Some(column), None) => column.is_in(models.map(|model| model.get(column))).into_condition(),
-        // Not every database understands a list of tuples.
-        _ => models.fold(Condition::any(), |any, model| {
-            let key = key_columns::<E>().map(|column| column.eq(model.get(column)));
-            any.add(key.fold(Condition::all(), Condition::add))
-        }),
-    }
+    key::any_of(&models.map(Key::<E>::of_model).collect::<Vec<_>>())
 }
 
 /// How many keys one statement takes, beside a few values of its own.
 pub(super) fn keys_per_statement<E: EntityTrait>(capabilities: Capabilities) -> usize {
-    // An alternative for each composite key makes a deep expression; the depth that SQLite takes is 1 000.
-    const COMPOSITE: usize = 200;
     const OWN: usize = 1_000;
-    if key_columns::<E>().count() == 1 { capabilities.bind_limit - OWN } else { COMPOSITE }
+    key::keys_per_statement::<E>(capabilities).min(capabilities.bind_limit - OWN)
 }
 
 /// The error for rows of which at least one is not there, is marked in `deleted_at`, or has another version by now. Those
@@ -57,21 +49,16 @@ where
         None => not_found::<E>(models),
         Some(row) => Error::VersionConflict {
             entity: E::default().table_name(),
-            key: shown_key::<E>(&row),
+            key: Key::<E>::of_model(&row).to_string(),
             expected: expected.value.to_string(),
             found: row.get(expected.column).to_string(),
         },
     }
 }
 
-fn shown_key<E: EntityTrait>(model: &E::Model) -> String {
-    let parts = key_columns::<E>().map(|column| format!("{} = {}", column.as_str(), model.get(column)));
-    parts.collect::<Vec<_>>().join(", ")
-}
-
 fn not_found<E: EntityTrait>(models: &[&E::Model]) -> Error {
     const SHOWN: usize = 5;
-    let keys: Vec<String> = models.iter().take(SHOWN).map(|model| shown_key::<E>(model)).collect();
+    let keys: Vec<String> = models.iter().take(SHOWN).map(|model| Key::<E>::of_model(model).to_string()).collect();
     let rest = models.len().saturating_sub(SHOWN);
     let more = if rest == 0 { String::new() } else { format!(" … and {rest} more") };
     let key = match models.len() {

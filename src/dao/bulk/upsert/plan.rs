@@ -7,7 +7,7 @@ use sea_orm::{
 
 use super::super::super::{BaseDao, key};
 use crate::{
-    convention::{no_moment_for, now},
+    convention::{is_null, no_moment_for, now},
     error::{Error, Result},
 };
 
@@ -177,8 +177,4 @@ pub(super) fn failed<E: EntityTrait>(error: Error) -> Error {
 
 pub(super) fn is_among<C: IdenStatic>(column: C, columns: &[C]) -> bool {
     columns.iter().any(|other| other.as_str() == column.as_str())
-}
-
-pub(super) fn is_null(value: &Value) -> bool {
-    *value == value.as_null()
 }

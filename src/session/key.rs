@@ -3,40 +3,40 @@
 use std::{collections::HashSet, fmt};
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IdenStatic, Iterable, ModelTrait, PrimaryKeyToColumn, Value,
+    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IdenStatic, Iterable, ModelTrait, PrimaryKeyToColumn,
+    PrimaryKeyTrait, Value,
     sea_query::{IntoCondition, IntoValueTuple},
 };
 
-use super::base::KeyOf;
 use crate::backend::Capabilities;
 
 /// The columns of a primary key with their values.
-pub(super) struct Key<E: EntityTrait>(Vec<(E::Column, Value)>);
+pub(crate) struct Key<E: EntityTrait>(Vec<(E::Column, Value)>);
 
 impl<E: EntityTrait> Key<E> {
-    pub(super) fn of(key: KeyOf<E>) -> Self {
+    pub(crate) fn of(key: <E::PrimaryKey as PrimaryKeyTrait>::ValueType) -> Self {
         Self(columns::<E>().zip(key.into_value_tuple()).collect())
     }
 
-    pub(super) fn of_model(model: &E::Model) -> Self {
+    pub(crate) fn of_model(model: &E::Model) -> Self {
         Self(columns::<E>().map(|column| (column, model.get(column))).collect())
     }
 
     /// `None` when a part of the key is not set.
-    pub(super) fn of_active_model(model: &E::ActiveModel) -> Option<Self> {
+    pub(crate) fn of_active_model(model: &E::ActiveModel) -> Option<Self> {
         columns::<E>().map(|column| Some((column, model.get(column).into_value()?))).collect::<Option<_>>().map(Self)
     }
 
-    pub(super) fn parts(&self) -> impl Iterator<Item = (E::Column, &Value)> {
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (E::Column, &Value)> {
         self.0.iter().map(|(column, value)| (*column, value))
     }
 
-    pub(super) fn into_values(self) -> impl Iterator<Item = Value> {
+    pub(crate) fn into_values(self) -> impl Iterator<Item = Value> {
         self.0.into_iter().map(|(_, value)| value)
     }
 
     /// Whether a row that has this key shows it as it is written here.
-    pub(super) fn is_exact(&self) -> bool {
+    pub(crate) fn is_exact(&self) -> bool {
         self.0.iter().all(|(_, value)| {
             matches!(
                 value,
@@ -54,7 +54,7 @@ impl<E: EntityTrait> Key<E> {
         })
     }
 
-    pub(super) fn condition(&self) -> Condition {
+    pub(crate) fn condition(&self) -> Condition {
         self.0.iter().fold(Condition::all(), |all, (column, value)| all.add(column.eq(value.clone())))
     }
 }
@@ -75,22 +75,24 @@ impl<E: EntityTrait> fmt::Display for Key<E> {
     }
 }
 
-pub(super) fn columns<E: EntityTrait>() -> impl Iterator<Item = E::Column> {
+pub(crate) fn columns<E: EntityTrait>() -> impl Iterator<Item = E::Column> {
     E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column)
 }
 
 /// The keys without repetitions, in their order.
-pub(super) fn distinct<E: EntityTrait>(keys: impl Iterator<Item = KeyOf<E>>) -> Vec<Key<E>> {
+pub(crate) fn distinct<E: EntityTrait>(
+    keys: impl Iterator<Item = <E::PrimaryKey as PrimaryKeyTrait>::ValueType>,
+) -> Vec<Key<E>> {
     without_repetitions(keys.map(Key::of))
 }
 
-pub(super) fn without_repetitions<E: EntityTrait>(keys: impl Iterator<Item = Key<E>>) -> Vec<Key<E>> {
+pub(crate) fn without_repetitions<E: EntityTrait>(keys: impl Iterator<Item = Key<E>>) -> Vec<Key<E>> {
     let mut seen = HashSet::new();
     keys.filter(|key| seen.insert(key.to_string())).collect()
 }
 
 /// A condition that holds for the rows with one of the keys.
-pub(super) fn any_of<E: EntityTrait>(keys: &[Key<E>]) -> Condition {
+pub(crate) fn any_of<E: EntityTrait>(keys: &[Key<E>]) -> Condition {
     let single = columns::<E>().nth(1).is_none();
     match columns::<E>().next() {
         Some(column) if single => {
@@ -103,7 +105,7 @@ pub(super) fn any_of<E: EntityTrait>(keys: &[Key<E>]) -> Condition {
 }
 
 /// How many keys one statement takes.
-pub(super) fn keys_per_statement<E: EntityTrait>(capabilities: Capabilities) -> usize {
+pub(crate) fn keys_per_statement<E: EntityTrait>(capabilities: Capabilities) -> usize {
     // An alternative for each composite key makes a deep expression; the depth that SQLite takes is 1 000.
     const COMPOSITE: usize = 200;
     if columns::<E>().nth(1).is_none() { capabilities.bind_limit } else { COMPOSITE }
