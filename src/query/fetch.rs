@@ -115,8 +115,7 @@ impl<E: EntityTrait, M: FromQueryResult + Send> QueryBuilder<E, M> {
         async_stream::try_stream! {
             if !self.is_empty() {
                 let session = self.row_session()?;
-                let statement = self.into_sea_query(session.backend())?;
-                let statement = StatementBuilder::build(&statement, &session.backend());
+                let statement = self.into_statement(session.backend())?;
                 let mut rows = session.stream_raw(statement).await.map_err(failed::<E>)?;
                 while let Some(row) = rows.next().await {
                     yield row.and_then(|row| M::from_query_result(&row, "")).map_err(failed::<E>)?;
@@ -217,7 +216,7 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
         let session = self.scope.read_session();
         let backend = session.backend();
         let (prefix, column) = explain(backend);
-        let Statement { sql, values, db_backend } = StatementBuilder::build(&self.into_sea_query(backend)?, &backend);
+        let Statement { sql, values, db_backend } = self.into_statement(backend)?;
         let statement = Statement { sql: format!("{prefix}{sql}"), values, db_backend };
         let rows = session.query_all_raw(statement).await.map_err(failed::<E>)?;
         let lines = rows.iter().map(|row| row.try_get_by_index::<String>(column).map_err(failed::<E>));
@@ -230,7 +229,7 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
             return Ok(Vec::new());
         }
         let session = self.row_session()?;
-        let statement = self.into_sea_query(session.backend())?;
+        let statement = self.into_whole(session.backend())?;
         session.query_all(&statement).await.map_err(failed::<E>)
     }
 

@@ -25,8 +25,9 @@ type Projections = HashMap<(TypeId, Discriminant<DbBackend>), Option<&'static Pr
 
 static KNOWN: LazyLock<RwLock<Projections>> = LazyLock::new(RwLock::default);
 
-/// `E::find()`, for this database only. Its columns are one piece of text, as building them anew is most of the work.
-pub(super) fn find<E: EntityTrait>(backend: DbBackend) -> SelectStatement {
+/// `E::find()`, for this database only, unless it is more than the columns of the table. They are one piece of text, as
+/// building them anew is most of the work.
+pub(super) fn find<E: EntityTrait>(backend: DbBackend) -> Option<SelectStatement> {
     let key = (TypeId::of::<E>(), discriminant(&backend));
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
     let projection = known.unwrap_or_else(|| {
@@ -39,9 +40,9 @@ pub(super) fn find<E: EntityTrait>(backend: DbBackend) -> SelectStatement {
         Some(Projection { table, columns }) if table == entity.table_name() => {
             let mut select = SelectStatement::new();
             select.expr(Expr::cust(columns.as_str())).from(entity.table_ref());
-            select
+            Some(select)
         }
-        _ => E::find().into_query(),
+        _ => None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::{marker::PhantomData, sync::Arc};
 use sea_orm::{
     DbBackend, EntityTrait, FromQueryResult, IntoSimpleExpr, QuerySelect, QueryTrait, RelationDef, Select, Statement,
     StatementBuilder,
-    sea_query::{Expr, IntoCondition, SelectStatement},
+    sea_query::{Expr, IntoCondition, LogicalChainOper, SelectStatement},
 };
 
 use super::{
@@ -203,7 +203,7 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
         let backend = self.scope.read_session().backend();
         let (select, rest) = self.into_parts();
         let mut select = select.map_or_else(E::find, |select| *select);
-        rest.add_to(QueryTrait::query(&mut select), backend)?;
+        rest.add_to(QueryTrait::query(&mut select), backend, Share::Part)?;
         Ok(select)
     }
 
@@ -223,13 +223,22 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
     ///
     /// As [`into_select`](Self::into_select).
     pub fn into_statement(self, backend: DbBackend) -> Result<Statement> {
-        Ok(StatementBuilder::build(&self.into_sea_query(backend)?, &backend))
+        Ok(StatementBuilder::build(&self.into_whole(backend)?, &backend))
+    }
+
+    /// The statement when no more conditions come.
+    pub(super) fn into_whole(self, backend: DbBackend) -> Result<SelectStatement> {
+        let plain = if self.select.is_none() { find::<E>(backend) } else { None };
+        let Some(mut statement) = plain else { return self.into_sea_query(backend) };
+        self.add_to(&mut statement, backend, Share::Whole)?;
+        Ok(statement)
     }
 
     pub(super) fn into_sea_query(self, backend: DbBackend) -> Result<SelectStatement> {
         let (select, rest) = self.into_parts();
-        let mut statement = select.map_or_else(|| find::<E>(backend), |select| select.into_query());
-        rest.add_to(&mut statement, backend)?;
+        let plain = || find::<E>(backend).unwrap_or_else(|| E::find().into_query());
+        let mut statement = select.map_or_else(plain, |select| select.into_query());
+        rest.add_to(&mut statement, backend, Share::Part)?;
         Ok(statement)
     }
 
@@ -244,11 +253,18 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
         (self.select.take(), self)
     }
 
-    fn add_to(self, statement: &mut SelectStatement, backend: DbBackend) -> Result<()> {
+    fn add_to(self, statement: &mut SelectStatement, backend: DbBackend, share: Share) -> Result<()> {
         let Self { scope, orders, distinct_on, limit, offset, lock, .. } = self;
         let conditions = scope.into_conditions(backend)?;
-        if !conditions.is_empty() {
-            statement.cond_where(conditions);
+        match share {
+            _ if conditions.is_empty() => {}
+            Share::Part => {
+                statement.cond_where(conditions);
+            }
+            // Written as it is; a condition would be copied first.
+            Share::Whole => {
+                statement.and_or_where(LogicalChainOper::And(conditions.into()));
+            }
         }
         if !distinct_on.is_empty() {
             if !has_distinct_on(backend) {
@@ -326,6 +342,14 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
         (self.limit, self.offset) = (None, None);
         self
     }
+}
+
+/// What the conditions of a query are among those of its statement.
+#[derive(Debug, Clone, Copy)]
+enum Share {
+    /// Others may be there, or come.
+    Part,
+    Whole,
 }
 
 /// Whether a limit has been set on SeaORM's builder itself, which does not tell.
