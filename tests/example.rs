@@ -4,13 +4,16 @@
 
 use std::{env, fs, path::PathBuf, process::Command};
 
-/// Builds the example with the features that the tests are built with, so that little is built anew.
+/// Builds the example as it was built beside the tests: with the same features, and without what cargo tells a test of
+/// its package, after which build scripts would run again.
 fn example() -> PathBuf {
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--workspace", "--all-features", "--example", "user_dao"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status();
-    assert!(built.unwrap().success());
+    let mut cargo = Command::new(env!("CARGO"));
+    let of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_package)) {
+        cargo.env_remove(name);
+    }
+    cargo.args(["build", "--quiet", "--workspace", "--all-features", "--example", "user_dao"]);
+    assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
     let test = env::current_exe().unwrap();
     test.ancestors().nth(2).unwrap().join("examples/user_dao")
 }
