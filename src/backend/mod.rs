@@ -25,6 +25,7 @@ mod literal;
 mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod probe;
 mod script;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
