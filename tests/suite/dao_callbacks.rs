@@ -10,7 +10,7 @@ use entities::{
     },
 };
 use sea_dao::{BaseDao, Error, Result, Session, dao::Callbacks, prelude::*};
-use sea_orm::{ActiveValue::Set, IntoActiveModel, Statement};
+use sea_orm::{ActiveValue::Set, DbBackend, IntoActiveModel, Statement};
 
 use crate::support::{TestDb, new_user};
 
@@ -22,6 +22,7 @@ for_each_backend!(
     an_error_leaves_an_outer_transaction,
     what_they_write_goes_with_the_write,
     several_are_called_in_their_order,
+    rows_that_are_read_for_them_are_locked,
     pending_writes_call_them,
     a_pending_write_is_undone_by_an_error,
     many_rows_come_at_once,
@@ -322,7 +323,27 @@ async fn what_they_write_goes_with_the_write(db: TestDb) {
     assert_eq!((users.count().await.unwrap(), log.count().await.unwrap()), (3, 3));
 }
 
+/// Notes its name whenever it is called.
+struct Named(&'static str, Arc<Mutex<Vec<&'static str>>>);
+
+impl Callbacks<user::Entity> for Named {
+    async fn before_insert(&self, _: &Session, _: &mut [user::ActiveModel]) -> Result<()> {
+        self.1.lock().unwrap().push(self.0);
+        Ok(())
+    }
+
+    async fn after_insert(&self, _: &Session, _: &[user::Model]) -> Result<()> {
+        self.1.lock().unwrap().push(self.0);
+        Ok(())
+    }
+}
+
 async fn several_are_called_in_their_order(db: TestDb) {
+    let names = Arc::default();
+    let named = |name| Named(name, Arc::clone(&names));
+    let users = Users::new((*db).clone()).callbacks(named("first")).callbacks(named("second"));
+    users.insert(new_user("zoe")).await.unwrap();
+    assert_eq!(*names.lock().unwrap(), ["first", "second", "first", "second"]);
     let spy = Spy::default();
     let users = Users::new((*db).clone()).callbacks(Rules).callbacks(spy.clone()).callbacks(Audit);
     let row = users.insert(new_user("ada")).await.unwrap();
@@ -331,6 +352,16 @@ async fn several_are_called_in_their_order(db: TestDb) {
     assert!(users.insert(new_user("bob")).await.is_err());
     assert_eq!(spy.take(), ["before_insert ada", "after_insert ada", "before_insert bob"]);
     assert_eq!(BaseDao::<country::Entity>::new((*db).clone()).count().await.unwrap(), 1, "those behind are not called");
+}
+
+async fn rows_that_are_read_for_them_are_locked(db: TestDb) {
+    let (users, _) = spied(&db);
+    let ada = users.insert(new_user("ada")).await.unwrap();
+    db.recorder().forget();
+    assert!(users.delete_by_id(ada.id).await.unwrap());
+    let read: Vec<_> = db.recorder().take().into_iter().filter(|seen| seen.sql.starts_with("SELECT")).collect();
+    let locked = |sql: &str| sql.ends_with(" FOR UPDATE") || db.backend() == DbBackend::Sqlite;
+    assert!(read.len() == 1 && locked(&read[0].sql), "{:?}", read[0].sql);
 }
 
 async fn pending_writes_call_them(db: TestDb) {

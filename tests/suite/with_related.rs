@@ -129,6 +129,11 @@ async fn one_row_for_each(db: TestDb) {
     let (item, order) =
         items.query().eq(order_item::Column::Sku, "c").with_one(customer_order::Entity).one().await.unwrap();
     assert_eq!((item.order_id, order.unwrap().number.as_str()), (rows_of(&orders, "4").await, "4"));
+    // No more than one of each is read.
+    db.recorder().forget();
+    users.query().with_one(customer_order::Entity).all().await.unwrap();
+    let read: Vec<_> = db.recorder().take().into_iter().map(|seen| seen.sql).collect();
+    assert!(read.len() == 2 && read[1].contains("ROW_NUMBER"), "{read:?}");
 }
 
 async fn rows_of(orders: &Orders, number: &str) -> i64 {
