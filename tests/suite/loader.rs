@@ -48,8 +48,8 @@ async fn lookups_at_the_same_moment_are_one_query(db: TestDb) {
     let held = one.begin().await.unwrap();
     let mut lookups = pin!(join_all(rows.iter().map(|row| loader.load(row.id))));
     assert!(poll_times(lookups.as_mut(), 1).await.is_none());
-    held.rollback().await.unwrap();
     recorder.forget();
+    held.rollback().await.unwrap();
     let found: Vec<user::Model> = lookups.await.into_iter().map(|found| found.unwrap().unwrap()).collect();
     assert_eq!(found, rows, "each gets its own");
     let sent = queries(&recorder);
@@ -160,8 +160,8 @@ async fn what_nobody_waits_for_is_not_sent(db: TestDb) {
     let mut second = Box::pin(loader.load(rows[1].id));
     assert!(poll_times(second.as_mut(), 1).await.is_none());
     drop(second);
-    held.rollback().await.unwrap();
     recorder.forget();
+    held.rollback().await.unwrap();
     assert!(first.await.unwrap().is_some());
     assert_eq!(loader.load(rows[2].id).await.unwrap().as_ref(), Some(&rows[2]));
     assert_eq!(queries(&recorder), [1, 1], "the one in between is nobody's");

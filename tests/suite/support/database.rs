@@ -7,7 +7,7 @@ use std::{
 };
 
 use migration::{Migrator, MigratorTrait};
-use sea_dao::{Database, DatabaseConfig};
+use sea_dao::{Database, DatabaseConfig, config::PrePing};
 use sea_orm::DatabaseConnection;
 
 use super::{PATIENCE, Place, Recorder, eventually, outside::Outside, place::Site};
@@ -157,7 +157,9 @@ impl Deref for TestDb {
 }
 
 fn config(url: &str) -> DatabaseConfig {
-    DatabaseConfig::new(url).pool_size(4).max_overflow(0).pool_timeout(PATIENCE).no_slow_log()
+    // With the default, a machine that stands still for half a second would add a ping to what is recorded.
+    let no_ping = PrePing::IfIdleFor(Duration::from_secs(3600));
+    DatabaseConfig::new(url).pool_size(4).max_overflow(0).pool_timeout(PATIENCE).pool_pre_ping(no_ping).no_slow_log()
 }
 
 async fn migrate(connection: &DatabaseConnection) {
