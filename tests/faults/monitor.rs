@@ -111,7 +111,7 @@ async fn a_health_page_is_watched(_db: TestDb) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(async move { axum::serve(listener, page).await });
-    let mut monitor = Monitor::start(&["--health", &address, "--interval", "0.02", "--json", "--deadline", "1"]);
+    let mut monitor = Monitor::start(&["--health", &address, "--interval", "0.02", "--json", "--deadline", "60"]);
     assert_eq!(monitor.until(true).await["page"]["status"], "as it is");
     set.send(StatusCode::SERVICE_UNAVAILABLE).unwrap();
     assert_eq!(monitor.until(false).await["error"], "status 503");
