@@ -119,19 +119,24 @@ async fn a_parent_dropped_while_its_child_is_busy_leaves_the_transaction_open(db
 }
 
 async fn a_begin_that_is_dropped_leaves_the_transaction_open(db: TestDb) {
+    // Found on PostgreSQL unless an answer is there before it is waited for; on MariaDB now and then, on SQLite never.
+    let always = db.capabilities().failure_aborts_transaction;
     let mut vanished = 0;
-    for polls in 1..200 {
-        let seaorm = seaorm(&db).await;
-        if poll_times(seaorm.begin(), polls).await.is_some() {
+    for round in 0..if always { 50 } else { 1 } {
+        for polls in 1..200 {
+            let seaorm = seaorm(&db).await;
+            if poll_times(seaorm.begin(), polls).await.is_some() {
+                break;
+            }
+            let name = format!("seaorm-{round}-{polls}");
+            let written = insert_user(&seaorm, &name).await.is_ok();
+            vanished += usize::from(written && !is_seen(&db, &name).await);
+            seaorm.close().await.unwrap();
+        }
+        if vanished > 0 {
             break;
         }
-        let name = format!("seaorm-{polls}");
-        let written = insert_user(&seaorm, &name).await.is_ok();
-        vanished += usize::from(written && !is_seen(&db, &name).await);
-        seaorm.close().await.unwrap();
     }
-    // Found on PostgreSQL each time, on MariaDB now and then, on SQLite never.
-    let always = db.capabilities().failure_aborts_transaction;
     assert!(vanished > 0 || !always, "written without a transaction, and nobody sees it");
 
     let pool = db.open(|config| config.pool_size(1)).await;
