@@ -27,6 +27,7 @@ mod mysql;
 mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod probe;
+mod rows;
 mod script;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod signature;
@@ -47,4 +48,5 @@ pub(crate) use driver::{Aborted, Driver, RawConnection, TransactionOptions, open
 pub(crate) use errors::{Effect, Failure, database_error, is_transient_connect_failure};
 pub(crate) use input::{PlainSql, check_script, check_statement, check_values};
 pub(crate) use list::{fill_up, list_as_one_value};
+pub(crate) use rows::{Models, model, models};
 pub(crate) use script::{SqlNature, is_copy_in};

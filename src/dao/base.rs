@@ -2,7 +2,7 @@
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use sea_orm::{EntityTrait, FromQueryResult, PrimaryKeyTrait};
+use sea_orm::{EntityTrait, PrimaryKeyTrait};
 
 use super::{
     key::{self, Key},
@@ -10,7 +10,7 @@ use super::{
     write::{during, naming},
 };
 use crate::{
-    backend::Capabilities,
+    backend::{Capabilities, model},
     convention::{ConventionColumns, Conventions},
     error::Result,
     query::{Conditions, CountBuilder, DeleteBuilder, QueryBuilder, RestoreBuilder, Scope, UpdateBuilder},
@@ -196,7 +196,7 @@ impl<E: EntityTrait> BaseDao<E> {
         let statement = select_by_key(self, key, session.backend());
         async move {
             let row = statement?.query_one(&session).await.map_err(naming::<E>("select"))?;
-            row.map(|row| E::Model::from_query_result(&row, "")).transpose().map_err(during::<E>("select"))
+            row.map(|row| model::<E>(&row)).transpose().map_err(during::<E>("select"))
         }
     }
 

@@ -3,8 +3,8 @@
 use std::slice;
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ActiveValue, Condition, ConnectionTrait, EntityTrait, FromQueryResult,
-    IdenStatic, IntoActiveModel, Iterable, PrimaryKeyToColumn, QuerySelect, Value, sea_query::Query,
+    ActiveModelBehavior, ActiveModelTrait, ActiveValue, Condition, ConnectionTrait, EntityTrait, IdenStatic,
+    IntoActiveModel, Iterable, PrimaryKeyToColumn, QuerySelect, Value, sea_query::Query,
 };
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
     write::{during, naming},
 };
 use crate::{
+    backend::model as model_of,
     convention::{ExpectedVersion, no_moment_for},
     error::{Error, Result},
     query::Conditions,
@@ -87,7 +88,7 @@ where
             let mut statement = builder.statement(session.backend())?;
             statement.returning(Query::returning().exprs(whole_row::<E>(session.backend())));
             let row = session.query_one(&statement).await.map_err(during::<E>("restore"))?;
-            row.map(|row| E::Model::from_query_result(&row, "")).transpose().map_err(during::<E>("restore"))?
+            row.map(|row| model_of::<E>(&row)).transpose().map_err(during::<E>("restore"))?
         } else if builder.exec().await? > 0 {
             dao.query().filter(key.condition()).first().await?
         } else {

@@ -4,11 +4,12 @@ use std::slice;
 
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, ActiveValue, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait,
-    FromQueryResult, IntoActiveModel, Iterable, PrimaryKeyToColumn, QueryFilter,
+    IntoActiveModel, Iterable, PrimaryKeyToColumn, QueryFilter,
 };
 
 use super::{BaseDao, base::KeyOf, change, key::Key};
 use crate::{
+    backend::model as model_of,
     convention::has_changes,
     error::{Error, Result},
     query::Conditions,
@@ -64,7 +65,7 @@ where
         let row = statement.query_one(session).await.map_err(naming::<E>("insert"))?;
         // As SeaORM says it.
         let row = row.ok_or_else(|| DbErr::RecordNotFound("Failed to find inserted item".to_owned()));
-        let inserted = row.and_then(|row| E::Model::from_query_result(&row, "")).map_err(during::<E>("insert"))?;
+        let inserted = row.and_then(|row| model_of::<E>(&row)).map_err(during::<E>("insert"))?;
         E::ActiveModel::after_save(inserted, session, true).await.map_err(during::<E>("insert"))
     }
 
@@ -104,7 +105,7 @@ where
         let updated = if session.support_returning() {
             let statement = change::update(model, &key, self.columns.deleted_at, expected.as_ref(), session.backend());
             let row = statement.query_one(session).await.map_err(naming::<E>("update"))?;
-            row.map(|row| E::Model::from_query_result(&row, "")).transpose()
+            row.map(|row| model_of::<E>(&row)).transpose()
         } else {
             let mut update = E::update(model).validate().map_err(during::<E>("update"))?;
             if let Some(deleted_at) = self.columns.deleted_at {

@@ -28,8 +28,9 @@ impl<E: EntityTrait, M: FromQueryResult + Send> QueryBuilder<E, M> {
     /// Dropping the future loses nothing; in a transaction it aborts the transaction when the statement was under way.
     /// The same holds for all methods that run the query.
     pub async fn all(self) -> Result<Vec<M>> {
+        let mut read = (self.reader)();
         let rows = self.rows().await?;
-        rows.iter().map(|row| M::from_query_result(row, "").map_err(failed::<E>)).collect()
+        rows.iter().map(|row| read(row).map_err(failed::<E>)).collect()
     }
 
     /// The first row, if there is one. Sends LIMIT 1.
@@ -115,10 +116,11 @@ impl<E: EntityTrait, M: FromQueryResult + Send> QueryBuilder<E, M> {
         async_stream::try_stream! {
             if !self.is_empty() {
                 let session = self.row_session()?;
+                let mut read = (self.reader)();
                 let statement = self.into_statement(session.backend())?;
                 let mut rows = session.stream_raw(statement).await.map_err(failed::<E>)?;
                 while let Some(row) = rows.next().await {
-                    yield row.and_then(|row| M::from_query_result(&row, "")).map_err(failed::<E>)?;
+                    yield row.and_then(|row| read(&row)).map_err(failed::<E>)?;
                 }
             }
         }

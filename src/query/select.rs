@@ -1,10 +1,10 @@
 //! SELECT: what is asked for.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::sync::Arc;
 
 use sea_orm::{
-    DbBackend, EntityTrait, FromQueryResult, IntoSimpleExpr, QuerySelect, QueryTrait, RelationDef, Select, Statement,
-    StatementBuilder,
+    DbBackend, DbErr, EntityTrait, FromQueryResult, IntoSimpleExpr, QueryResult, QuerySelect, QueryTrait, RelationDef,
+    Select, Statement, StatementBuilder,
     sea_query::{Expr, IntoCondition, LogicalChainOper, SelectStatement},
 };
 
@@ -16,7 +16,7 @@ use super::{
     scope::{conditions_in_scope, deleted_rows, on_primary},
 };
 use crate::{
-    backend::has_distinct_on,
+    backend::{Models, has_distinct_on},
     error::{Error, Result},
     session::Session,
 };
@@ -43,14 +43,15 @@ pub struct QueryBuilder<E: EntityTrait, M = <E as EntityTrait>::Model> {
     pub(super) grouped: bool,
     /// Changed through SeaORM's own builder: nobody knows how.
     pub(super) custom: bool,
-    model: PhantomData<fn() -> M>,
+    /// Makes what reads the rows of a result.
+    pub(super) reader: fn() -> RowReader<M>,
 }
 
 conditions_in_scope!(QueryBuilder, M);
 
 impl<E: EntityTrait, M> Clone for QueryBuilder<E, M> {
     fn clone(&self) -> Self {
-        let Self { scope, select, orders, distinct_on, limit, offset, lock, joined, shaped, grouped, custom, model } =
+        let Self { scope, select, orders, distinct_on, limit, offset, lock, joined, shaped, grouped, custom, reader } =
             self;
         Self {
             scope: scope.clone(),
@@ -64,9 +65,17 @@ impl<E: EntityTrait, M> Clone for QueryBuilder<E, M> {
             shaped: *shaped,
             grouped: *grouped,
             custom: *custom,
-            model: *model,
+            reader: *reader,
         }
     }
+}
+
+/// Reads the rows of one result, one after the other.
+pub(super) type RowReader<M> = Box<dyn FnMut(&QueryResult) -> Result<M, DbErr> + Send>;
+
+fn model_reader<E: EntityTrait>() -> RowReader<E::Model> {
+    let mut models = Models::<E>::new();
+    Box::new(move |row| models.read(row))
 }
 
 impl<E: EntityTrait> QueryBuilder<E> {
@@ -83,7 +92,7 @@ impl<E: EntityTrait> QueryBuilder<E> {
             shaped: false,
             grouped: false,
             custom: false,
-            model: PhantomData,
+            reader: model_reader::<E>,
         }
     }
 }
@@ -113,8 +122,21 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
     pub fn into_model<N: FromQueryResult + Send>(self) -> QueryBuilder<E, N> {
         let Self { scope, select, orders, distinct_on, limit, offset, lock, joined, shaped, grouped, custom, .. } =
             self;
-        let model = PhantomData;
-        QueryBuilder { scope, select, orders, distinct_on, limit, offset, lock, joined, shaped, grouped, custom, model }
+        let reader = || -> RowReader<N> { Box::new(|row| N::from_query_result(row, "")) };
+        QueryBuilder {
+            scope,
+            select,
+            orders,
+            distinct_on,
+            limit,
+            offset,
+            lock,
+            joined,
+            shaped,
+            grouped,
+            custom,
+            reader,
+        }
     }
 
     /// At most so many rows.

@@ -1,8 +1,8 @@
 //! INSERT of many rows.
 
 use sea_orm::{
-    ActiveModelBehavior, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, IntoActiveModel, Iterable,
-    PrimaryKeyToColumn, QueryOrder, QueryResult, Value,
+    ActiveModelBehavior, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn,
+    QueryOrder, Value,
     sea_query::{Expr, Func, InsertStatement, Query, SelectStatement},
 };
 
@@ -15,7 +15,12 @@ use super::{
     matching::match_rows,
     rows::{Row, take_columns, take_rows},
 };
-use crate::{backend::Capabilities, error::Result, query::Conditions, session::Session};
+use crate::{
+    backend::{Capabilities, models},
+    error::Result,
+    query::Conditions,
+    session::Session,
+};
 
 /// One INSERT for the first of the rows, and how many they are: as many as one statement takes.
 pub(super) fn insert_statement<E: EntityTrait>(
@@ -79,7 +84,7 @@ where
         let backend = session.backend();
         let all = E::Column::iter().map(|column| column.select_as(column.into_returning_expr(backend)));
         insert.returning(Query::returning().exprs(all));
-        models::<E>(savepoint.query_all(&insert).await?)?
+        models::<E>(&savepoint.query_all(&insert).await?)?
     } else {
         let first = savepoint.execute(&insert).await?.last_insert_id();
         read_back(&savepoint, dao, rows, first).await?
@@ -93,10 +98,6 @@ where
     let written = one_by_one(&savepoint, rows).await?;
     savepoint.commit().await?;
     Ok(written)
-}
-
-pub(super) fn models<E: EntityTrait>(rows: Vec<QueryResult>) -> Result<Vec<E::Model>, DbErr> {
-    rows.iter().map(|row| E::Model::from_query_result(row, "")).collect()
 }
 
 /// Reads rows that were just inserted, where INSERT itself gives none: by their keys, or from the first generated one.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, IntoSimpleExpr, Iterable, Order, PrimaryKeyToColumn,
+    ConnectionTrait, DbBackend, EntityTrait, IntoSimpleExpr, Iterable, Order, PrimaryKeyToColumn,
     sea_query::{Alias, Asterisk, Expr, ExprTrait, Func, OverStatement, SelectStatement, WindowStatement},
 };
 
@@ -155,13 +155,14 @@ impl<Q: RelatedQuery> Relation<Q> {
                 continue;
             }
             let reading = query.row_session()?;
+            let mut read_row = (query.reader)();
             let statement = related_statement(query, &route, part, backend)?;
             let rows = reading.query_all(&statement).await.map_err(failed::<Q::Entity>)?;
             for row in &rows {
                 let key = reader.read(row).map_err(failed::<Q::Entity>)?;
                 if let Some(place) = key.and_then(|key| keys.place_of.get(&key)) {
                     places.push(*place);
-                    read.push(Q::Read::from_query_result(row, "").map_err(failed::<Q::Entity>)?);
+                    read.push(read_row(row).map_err(failed::<Q::Entity>)?);
                 }
             }
         }

@@ -6,8 +6,8 @@ use std::{
 };
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ActiveValue, ColumnTrait, DbErr, EntityTrait, FromQueryResult,
-    IntoActiveModel, Iterable, ModelTrait, Value,
+    ActiveModelBehavior, ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, Iterable,
+    ModelTrait, Value,
     sea_query::{Expr, InsertStatement},
 };
 
@@ -18,7 +18,7 @@ use super::{
     slot::{AnySlot, Slot},
 };
 use crate::{
-    backend::insert_returning,
+    backend::{insert_returning, models},
     convention::{ActorId, ConventionColumns, Moment, on_behalf_of},
     error::{Error, Result},
     session::{CallbackList, Session},
@@ -174,7 +174,7 @@ where
     let backend = runner.backend();
     let wanted = E::Column::iter().map(|column| column.select_as(column.into_returning_expr(backend)));
     let rows = runner.rows(insert_returning(insert, wanted, backend)).await?;
-    let models = rows.iter().map(|row| E::Model::from_query_result(row, "")).collect::<Result<Vec<_>, DbErr>>()?;
+    let models = models::<E>(&rows)?;
     if models.len() != sent.len() {
         let expected = format!("{} rows, as many as were sent", sent.len());
         return Err(Error::argument("INSERT's answer", format!("{} rows", models.len()), expected));

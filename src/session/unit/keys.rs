@@ -1,10 +1,10 @@
 //! Rows by their primary keys.
 
-use sea_orm::{ColumnTrait, Condition, EntityTrait, FromQueryResult, ModelTrait, QueryFilter, QuerySelect, QueryTrait};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, ModelTrait, QueryFilter, QuerySelect, QueryTrait};
 
 use super::runner::Runner;
 use crate::{
-    backend::Capabilities,
+    backend::{Capabilities, Models},
     convention::ExpectedVersion,
     error::Error,
     session::key::{self, Key},
@@ -44,7 +44,8 @@ where
         Err(error) => return error,
     };
     runner.took_no_effect();
-    let mut rows = found.iter().filter_map(|row| E::Model::from_query_result(row, "").ok());
+    let mut read = Models::<E>::new();
+    let mut rows = found.iter().filter_map(|row| read.read(row).ok());
     match rows.find(|row| !expected.is_of(row)) {
         None => not_found::<E>(models),
         Some(row) => Error::VersionConflict {

@@ -3,8 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, FromQueryResult, IdenStatic, Iterable, QueryFilter, QueryResult, QuerySelect,
-    QueryTrait, StatementBuilder,
+    ColumnTrait, EntityTrait, IdenStatic, Iterable, QueryFilter, QuerySelect, QueryTrait, StatementBuilder,
     sea_query::{Expr, Query, UpdateStatement},
 };
 
@@ -14,7 +13,7 @@ use super::{
     keys::{any_of, keys_per_statement, why_not_written},
     runner::Runner,
 };
-use crate::error::Result;
+use crate::{backend::models, error::Result};
 
 impl<E: EntityTrait> EntityBatch<E>
 where
@@ -128,8 +127,4 @@ async fn execute_and_read<E: EntityTrait>(
         met.clear();
     }
     Ok(met)
-}
-
-fn models<E: EntityTrait>(rows: &[QueryResult]) -> Result<Vec<E::Model>, DbErr> {
-    rows.iter().map(|row| E::Model::from_query_result(row, "")).collect()
 }

@@ -11,7 +11,7 @@ use super::{
     super::{
         super::{change::whole_row, key::Key},
         engine::Written,
-        insert::{after_insert, insert_statement, models},
+        insert::{after_insert, insert_statement},
         locate::{Writes, locate_among},
         rows::{Group, Row},
     },
@@ -21,7 +21,7 @@ use super::{
     run::{Attempt, Failure},
 };
 use crate::{
-    backend::is_because_of_a_row,
+    backend::{is_because_of_a_row, models},
     error::{Error, Result},
     session::Session,
 };
@@ -49,7 +49,7 @@ impl<E: EntityTrait> Statements<'_, E> {
             return (count, done.map(|done| Sent::Counted(done.rows_affected())).map_err(Error::from));
         }
         insert.returning(Query::returning().exprs(whole_row::<E>(session.backend())));
-        let returned = session.query_all(&insert).await.and_then(models::<E>);
+        let returned = session.query_all(&insert).await.and_then(|rows| models::<E>(&rows));
         (count, returned.map(Sent::Returned).map_err(Error::from))
     }
 

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ActiveModelBehavior, ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel,
-    QueryFilter, QuerySelect, QueryTrait, Value,
+    ActiveModelBehavior, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    QuerySelect, QueryTrait, Value,
     sea_query::{Expr, SelectStatement, UnionType},
 };
 
@@ -18,7 +18,7 @@ use super::{
     },
     plan::Plan,
 };
-use crate::{error::Result, query::Conditions, session::Session};
+use crate::{backend::Models, error::Result, query::Conditions, session::Session};
 
 /// What is in the way of a row.
 pub(super) enum Standing<E: EntityTrait> {
@@ -79,9 +79,10 @@ where
         }
         for part in rows.chunks(ROWS_AT_A_TIME) {
             let mut found: HashMap<usize, Vec<E::Model>> = HashMap::new();
+            let mut read = Models::<E>::new();
             for result in session.query_all(&self.lookup(part)).await? {
                 let place: i32 = result.try_get("", PLACE)?;
-                let model = E::Model::from_query_result(&result, "")?;
+                let model = read.read(&result)?;
                 found.entry(usize::try_from(place).unwrap_or_default()).or_default().push(model);
             }
             standings.extend((0..part.len()).map(|place| self.standing(found.remove(&place).unwrap_or_default())));

@@ -1,0 +1,120 @@
+//! What a model is made of.
+
+use std::sync::{Mutex, PoisonError};
+
+use sea_orm::{EntityTrait, IdenStatic, Iterable, ModelTrait, Value};
+
+use super::cell::{self, Cells, LastType};
+
+/// A model that is nothing but its columns.
+pub(super) struct Shape<E: EntityTrait> {
+    columns: Vec<Column<E>>,
+    /// NULL, or nothing that is costly to copy, in every column.
+    blank: Mutex<E::Model>,
+}
+
+struct Column<E: EntityTrait> {
+    column: E::Column,
+    /// NULL as a value of its type.
+    kind: Value,
+    optional: bool,
+    last_type: LastType,
+    /// A value of it was seen, and is of the plain type that `kind` says.
+    proven: bool,
+}
+
+/// Why a row was not read.
+pub(super) enum Misread {
+    /// It has a value where only NULL was seen until now.
+    Unproven,
+    Unreadable,
+}
+
+/// Whether the columns of the row begin with those of the entity, in their order.
+pub(super) fn has_columns_of<E: EntityTrait>(row: &dyn Cells) -> bool {
+    row.begins_with(&mut E::Column::iter().map(|column| IdenStatic::as_str(&column)))
+}
+
+impl<E: EntityTrait> Shape<E> {
+    /// The shape of a model that SeaORM has made of a row, if the model proves to be nothing but its columns: its `Debug`,
+    /// as it is derived, shows just these, with values as the plain types show them; and reading the row by position gives
+    /// the same.
+    pub(super) fn learn(model: &E::Model, row: &dyn Cells, before: Option<&Self>) -> Option<Self> {
+        let values: Vec<Value> = E::Column::iter().map(|column| model.get(column)).collect();
+        let text = format!("{model:?}");
+        if !shows_just(&text, &values) {
+            return None;
+        }
+        let mut blank = model.clone();
+        let columns = E::Column::iter().zip(values).enumerate().map(|(place, (column, value))| {
+            let kind = value.as_null();
+            let optional = blank.try_set(column, kind.clone()).is_ok();
+            if !optional {
+                // It stays as it is where this is not a value of its type.
+                let _ = blank.try_set(column, cell::blank(&kind));
+            }
+            let proven = value != kind || before.is_some_and(|before| before.columns[place].proven);
+            Column { column, kind, optional, last_type: LastType::default(), proven }
+        });
+        let columns = columns.collect();
+        let shape = Self { columns, blank: Mutex::new(blank) };
+        let read = shape.fits(row).then(|| shape.read(&shape.blank(), row).ok())??;
+        (format!("{read:?}") == text).then_some(shape)
+    }
+
+    pub(super) fn blank(&self) -> E::Model {
+        self.blank.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the row has the columns of the model, in its order and in types that its own are read from.
+    pub(super) fn fits(&self, row: &dyn Cells) -> bool {
+        has_columns_of::<E>(row)
+            && self.columns.iter().enumerate().all(|(place, column)| row.fits(&column.kind, place, &column.last_type))
+    }
+
+    /// Reads a row that [fits](Self::fits).
+    pub(super) fn read(&self, blank: &E::Model, row: &dyn Cells) -> Result<E::Model, Misread> {
+        let mut model = blank.clone();
+        let mut has_value = false;
+        for (place, Column { column, kind, optional, proven, .. }) in self.columns.iter().enumerate() {
+            match row.read(kind, place) {
+                Some(Some(_)) if !proven => return Err(Misread::Unproven),
+                Some(Some(value)) => model.try_set(*column, value).map_err(|_| Misread::Unreadable)?,
+                Some(None) if *optional => continue,
+                _ => return Err(Misread::Unreadable),
+            }
+            has_value = true;
+        }
+        // SeaORM takes a row of nothing but NULL for none.
+        if has_value { Ok(model) } else { Err(Misread::Unreadable) }
+    }
+}
+
+/// Whether `text` is what the derived `Debug` writes of a struct that has these values, in plain types and options of them,
+/// and nothing else.
+fn shows_just(text: &str, values: &[Value]) -> bool {
+    let Some(mut rest) = after_name(text, " { ") else { return false };
+    for (place, value) in values.iter().enumerate() {
+        let Some(shown) = cell::debug(value) else { return false };
+        let Some(field) = after_name(rest, ": ") else { return false };
+        let end = if place + 1 < values.len() { ", " } else { " }" };
+        let after = match &shown {
+            None => field.strip_prefix("None"),
+            Some(shown) => match field.strip_prefix(shown.as_str()) {
+                None => {
+                    field.strip_prefix("Some(").and_then(|some| some.strip_prefix(shown.as_str())?.strip_prefix(')'))
+                }
+                after => after,
+            },
+        };
+        let Some(after) = after.and_then(|after| after.strip_prefix(end)) else { return false };
+        rest = after;
+    }
+    rest.is_empty() && !values.is_empty()
+}
+
+/// What follows a name and this.
+fn after_name<'t>(text: &'t str, separator: &str) -> Option<&'t str> {
+    let end = text.find(|character: char| !character.is_alphanumeric() && character != '_' && character != '#')?;
+    if end == 0 { None } else { text[end..].strip_prefix(separator) }
+}
