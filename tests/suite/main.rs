@@ -14,6 +14,7 @@ mod bulk;
 mod bulk_copy;
 mod bulk_insert;
 mod bulk_update;
+mod by_position;
 mod callback;
 mod cancellation;
 mod connecting;

@@ -23,7 +23,14 @@ pub(super) fn shape<E: EntityTrait>() -> Option<Option<Arc<Shape<E>>>> {
     Some(known.as_ref().and_then(|shape| shape.clone().downcast().ok()))
 }
 
+/// Keeps what was found out last; once a model has proven to be more, that is final.
 pub(super) fn keep<E: EntityTrait>(shape: Option<Shape<E>>) {
     let shape = shape.map(|shape| Arc::new(shape) as Arc<dyn Any + Send + Sync>);
-    SHAPES.write().unwrap_or_else(PoisonError::into_inner).insert(TypeId::of::<E>(), shape);
+    let mut shapes = SHAPES.write().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = shapes.entry(TypeId::of::<E>()).or_insert_with(|| shape.clone()) {
+        match shape {
+            Some(shape) => *known = shape,
+            None => drop(shapes.insert(TypeId::of::<E>(), None)),
+        }
+    }
 }

@@ -19,13 +19,16 @@ struct Column<E: EntityTrait> {
     kind: Value,
     optional: bool,
     last_type: LastType,
-    /// A value of it was seen, and is of the plain type that `kind` says.
-    proven: bool,
+    /// How many of its values were seen to be read in the same way as SeaORM does.
+    proofs: u8,
 }
+
+/// So many values have to be read in both ways before it is done in one: a type of the caller's own may differ in some.
+const ENOUGH: u8 = 16;
 
 /// Why a row was not read.
 pub(super) enum Misread {
-    /// It has a value where only NULL was seen until now.
+    /// It has a value in a column of which too few were seen until now.
     Unproven,
     Unreadable,
 }
@@ -53,12 +56,12 @@ impl<E: EntityTrait> Shape<E> {
                 // It stays as it is where this is not a value of its type.
                 let _ = blank.try_set(column, cell::blank(&kind));
             }
-            let proven = value != kind || before.is_some_and(|before| before.columns[place].proven);
-            Column { column, kind, optional, last_type: LastType::default(), proven }
+            let proofs = before.map_or(0, |before| before.columns[place].proofs) + u8::from(value != kind);
+            Column { column, kind, optional, last_type: LastType::default(), proofs: proofs.min(ENOUGH) }
         });
         let columns = columns.collect();
         let shape = Self { columns, blank: Mutex::new(blank) };
-        let read = shape.fits(row).then(|| shape.read(&shape.blank(), row).ok())??;
+        let read = shape.fits(row).then(|| shape.read_proven(&shape.blank(), row, 0).ok())??;
         (format!("{read:?}") == text).then_some(shape)
     }
 
@@ -74,11 +77,15 @@ impl<E: EntityTrait> Shape<E> {
 
     /// Reads a row that [fits](Self::fits).
     pub(super) fn read(&self, blank: &E::Model, row: &dyn Cells) -> Result<E::Model, Misread> {
+        self.read_proven(blank, row, ENOUGH)
+    }
+
+    fn read_proven(&self, blank: &E::Model, row: &dyn Cells, enough: u8) -> Result<E::Model, Misread> {
         let mut model = blank.clone();
         let mut has_value = false;
-        for (place, Column { column, kind, optional, proven, .. }) in self.columns.iter().enumerate() {
+        for (place, Column { column, kind, optional, proofs, .. }) in self.columns.iter().enumerate() {
             match row.read(kind, place) {
-                Some(Some(_)) if !proven => return Err(Misread::Unproven),
+                Some(Some(_)) if *proofs < enough => return Err(Misread::Unproven),
                 Some(Some(value)) => model.try_set(*column, value).map_err(|_| Misread::Unreadable)?,
                 Some(None) if *optional => continue,
                 _ => return Err(Misread::Unreadable),
