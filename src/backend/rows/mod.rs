@@ -80,3 +80,6 @@ pub(crate) fn models<E: EntityTrait>(rows: &[QueryResult]) -> Result<Vec<E::Mode
     let mut models = Models::<E>::new();
     rows.iter().map(|row| models.read(row)).collect()
 }
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests;
