@@ -45,3 +45,76 @@ impl Spares {
         go
     }
 }
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use std::{
+        sync::{
+            Mutex,
+            atomic::{AtomicBool, Ordering},
+        },
+        thread,
+    };
+
+    use tokio::sync::Semaphore;
+
+    use super::{super::meter::Meter, Connection, Spares};
+    use crate::{
+        DatabaseConfig, backend,
+        pool::{ledger::Ledger, manager::Manager},
+    };
+
+    fn manager() -> Manager {
+        let config = DatabaseConfig::new("sqlite::memory:");
+        let driver = backend::open(config.url()).expect("the driver");
+        let hooks = config.build_hooks(backend::sql_dialect(driver.backend())).expect("no hooks");
+        Manager {
+            ledger: Ledger::new(2, 0, Meter::new(&hooks)),
+            driver,
+            config: config.pool_config().clone(),
+            hooks,
+            spares: Spares::default(),
+            target: String::new(),
+            last_connect_error: Mutex::default(),
+            killing: Semaphore::new(1),
+        }
+    }
+
+    async fn open(manager: &Manager) -> Box<Connection> {
+        let entry = manager.ledger.enter().expect("room");
+        manager.connect(entry).await.map_err(|failure| failure.error).expect("a connection")
+    }
+
+    /// What a close does while a connection is put here, at each point at which it can: it takes the connection
+    /// out, or the connection is refused.
+    #[tokio::test]
+    async fn a_connection_that_comes_with_a_close_is_not_left_behind() {
+        for _ in 0..20 {
+            let manager = manager();
+            let Manager { spares, ledger, .. } = &manager;
+            assert!(spares.put(open(&manager).await).is_none());
+            let mut second = Some(open(&manager).await);
+            let coming = &AtomicBool::new(false);
+            let refused = thread::scope(|scope| {
+                let mut putting = None;
+                // The lock is held while it looks at the first one.
+                spares.retain(|_| {
+                    let second = second.take().expect("one look");
+                    putting = Some(scope.spawn(move || {
+                        coming.store(true, Ordering::SeqCst);
+                        spares.put(second)
+                    }));
+                    while !coming.load(Ordering::SeqCst) {
+                        thread::yield_now();
+                    }
+                    // Time enough for one that does not wait for the lock.
+                    (0..1000).for_each(|_| thread::yield_now());
+                    ledger.close();
+                    false
+                });
+                putting.expect("a look").join().expect("no panic")
+            });
+            assert!(refused.is_some() && spares.take().is_none(), "it is left behind");
+        }
+    }
+}

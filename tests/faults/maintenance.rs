@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use sea_dao::{Database, PoolConfig, config::PrePing, hooks::StatementKind, pool::CloseReason};
 
 use crate::{
-    common::{Load, all_at_once, at_rest, check_books, in_time},
+    common::{Load, all_at_once, at_rest, check_books, in_time, proxied},
+    proxy::{Direction, Proxy},
     support::{Recorder, TestDb, eventually, nonce, poll_times},
 };
 
@@ -23,7 +24,12 @@ for_each_backend!(
 mod servers {
     use super::*;
 
-    for_each_server!(a_silent_connection_that_is_dead_is_replaced, what_was_killed_is_opened_again);
+    for_each_server!(
+        a_silent_connection_that_is_dead_is_replaced,
+        what_was_killed_is_opened_again,
+        who_comes_during_a_ping_gets_the_connection,
+        a_close_during_a_ping_leaves_nothing_behind,
+    );
 }
 
 fn settings() -> PoolConfig {
@@ -196,6 +202,38 @@ async fn what_was_killed_is_opened_again(db: TestDb) {
     }
     drop(all_at_once(&pool, 3).await);
     at_rest(&pool).await;
+    check_books(&pool);
+}
+
+/// A pool of one connection, of which the maintenance waits for an answer to its ping.
+async fn while_it_pings(db: &TestDb) -> (Proxy, Database) {
+    let settings = settings().pool_size(1).keepalive(Some(Duration::from_millis(200)));
+    let settings = settings.pool_pre_ping(PrePing::Never).pool_timeout(Duration::from_secs(50));
+    let (proxy, pool) = proxied(db, |config| config.pool(settings)).await;
+    proxy.hold(Direction::ToClient);
+    eventually("it is pinged", async || pool.status().checked_out == 1).await;
+    (proxy, pool)
+}
+
+async fn who_comes_during_a_ping_gets_the_connection(db: TestDb) {
+    let (proxy, pool) = while_it_pings(&db).await;
+    let mut waiting = std::pin::pin!(nonce(&pool, 1));
+    assert!(poll_times(&mut waiting, 1).await.is_none());
+    assert_eq!(pool.status().waiting, 1);
+    proxy.heal();
+    assert_eq!(in_time("the one who waits", waiting).await.unwrap(), 1);
+    assert_eq!((pool.counters().opened, pool.counters().timeouts), (1, 0));
+    at_rest(&pool).await;
+    check_books(&pool);
+}
+
+async fn a_close_during_a_ping_leaves_nothing_behind(db: TestDb) {
+    let (proxy, pool) = while_it_pings(&db).await;
+    let mut closing = std::pin::pin!(pool.close());
+    assert!(poll_times(&mut closing, 1).await.is_none(), "it waits for the one that is pinged");
+    proxy.heal();
+    in_time("the close", closing).await;
+    assert_eq!((pool.status().size, pool.counters().closed_for(CloseReason::Shutdown)), (0, 1));
     check_books(&pool);
 }
 
