@@ -241,7 +241,7 @@ async fn a_dropped_transaction_releases_its_locks(db: TestDb) {
     assert!(task.await.unwrap_err().is_cancelled());
     in_time("the row is free", add_to_balance(db.outside(), "a", 10)).await.unwrap();
     assert_eq!(crate::support::balances(db.outside()).await, [10]);
-    assert_eq!(sleeping(&db).await, 0);
+    eventually("it is stopped", async || sleeping(&db).await == 0).await;
 }
 
 async fn a_statement_that_times_out_is_stopped_on_the_server(db: TestDb) {
