@@ -176,3 +176,43 @@ impl managed::Manager for Manager {
         self.check(connection).await.map_err(RecycleError::message)
     }
 }
+
+/// What the unit tests of the pool begin with: two connections at most, to a database that is not in every build.
+#[cfg(test)]
+pub(super) fn manager_of_two() -> Option<Manager> {
+    let config = crate::DatabaseConfig::new("sqlite::memory:");
+    let driver = crate::backend::open(config.url()).ok()?;
+    let hooks = config.build_hooks(crate::backend::sql_dialect(driver.backend())).expect("no hooks");
+    Some(Manager {
+        ledger: Ledger::new(2, 0, super::meter::Meter::new(&hooks)),
+        driver,
+        config: config.pool_config().clone(),
+        hooks,
+        spares: Spares::default(),
+        target: String::new(),
+        last_connect_error: Mutex::default(),
+        killing: Semaphore::new(1),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, thread, time::Duration};
+
+    use super::manager_of_two;
+
+    #[test]
+    fn connections_that_were_opened_together_do_not_expire_together() {
+        let Some(mut manager) = manager_of_two() else { return };
+        manager.config.pool_recycle = Duration::from_secs(1000);
+        let lifetimes: HashSet<Duration> = (0..50)
+            .map(|_| {
+                thread::sleep(Duration::from_micros(50));
+                manager.lifetime()
+            })
+            .collect();
+        assert!(lifetimes.len() > 1, "{lifetimes:?}");
+        let bounds = Duration::from_secs(975)..=Duration::from_secs(1025);
+        assert!(lifetimes.iter().all(|lifetime| bounds.contains(lifetime)), "{lifetimes:?}");
+    }
+}

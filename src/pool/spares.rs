@@ -46,39 +46,17 @@ impl Spares {
     }
 }
 
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(test)]
 mod tests {
     use std::{
-        sync::{
-            Mutex,
-            atomic::{AtomicBool, Ordering},
-        },
+        sync::atomic::{AtomicBool, Ordering},
         thread,
     };
 
-    use tokio::sync::Semaphore;
-
-    use super::{super::meter::Meter, Connection, Spares};
-    use crate::{
-        DatabaseConfig, backend,
-        pool::{ledger::Ledger, manager::Manager},
+    use super::{
+        super::manager::{Manager, manager_of_two},
+        Connection,
     };
-
-    fn manager() -> Manager {
-        let config = DatabaseConfig::new("sqlite::memory:");
-        let driver = backend::open(config.url()).expect("the driver");
-        let hooks = config.build_hooks(backend::sql_dialect(driver.backend())).expect("no hooks");
-        Manager {
-            ledger: Ledger::new(2, 0, Meter::new(&hooks)),
-            driver,
-            config: config.pool_config().clone(),
-            hooks,
-            spares: Spares::default(),
-            target: String::new(),
-            last_connect_error: Mutex::default(),
-            killing: Semaphore::new(1),
-        }
-    }
 
     async fn open(manager: &Manager) -> Box<Connection> {
         let entry = manager.ledger.enter().expect("room");
@@ -90,7 +68,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_comes_with_a_close_is_not_left_behind() {
         for _ in 0..20 {
-            let manager = manager();
+            let Some(manager) = manager_of_two() else { return };
             let Manager { spares, ledger, .. } = &manager;
             assert!(spares.put(open(&manager).await).is_none());
             let mut second = Some(open(&manager).await);
