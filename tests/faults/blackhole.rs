@@ -264,12 +264,15 @@ async fn who_cannot_connect_tries_until_the_deadline(db: TestDb) {
     proxy.refuse();
     proxy.cut().await;
     assert!(nonce(&pool, 1).await.is_err(), "the connection is found dead");
-    let started = std::time::Instant::now();
+    let (started, refused) = (std::time::Instant::now(), proxy.refused());
     let error = in_time("a checkout", nonce(&pool, 2)).await.unwrap_err();
     assert!(error.to_string().contains("cannot connect to"), "{error}");
     let waited = started.elapsed();
     assert!(waited >= limit - Duration::from_millis(100), "it gave up after {waited:?}");
     assert_eq!(pool.counters().timeouts, 1, "{:?}", pool.counters());
+    // The pauses between grow from 20 ms on.
+    let attempts = proxy.refused() - refused;
+    assert!((2..25).contains(&attempts), "{attempts} attempts");
     proxy.heal();
     assert_eq!(nonce(&pool, 3).await.unwrap(), 3);
 }

@@ -51,6 +51,7 @@ struct Counts {
     round_trips: AtomicU64,
     /// Of the connections from the first one on.
     statements: Mutex<Vec<u64>>,
+    goodbyes: AtomicU64,
 }
 
 impl Counts {
@@ -105,6 +106,11 @@ impl Proxy {
     /// Connections that were made through it.
     pub(crate) fn accepted(&self) -> u64 {
         self.counts.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Clients that have said that they go.
+    pub(crate) fn goodbyes(&self) -> u64 {
+        self.counts.goodbyes.load(Ordering::SeqCst)
     }
 
     /// Connections that were closed at once.
@@ -211,7 +217,9 @@ async fn connection(
         let (from_server, to_server) = server.split();
         let mut reader = Reader::new(protocol);
         let count = |bytes: &[u8]| {
+            let had_gone = reader.said_goodbye;
             let sent = reader.read(bytes);
+            counts.goodbyes.fetch_add(u64::from(reader.said_goodbye && !had_gone), Ordering::SeqCst);
             counts.statements.lock().expect("no panic meanwhile")[number as usize] += sent;
         };
         let there = pump(from_client, to_server, Direction::ToServer, mode.clone(), &answered, counts, count);

@@ -92,9 +92,12 @@ async fn never_more_than_the_limit_is_open(db: TestDb) {
     let server = tokio::spawn({
         let (db, done) = (db.clone(), done.clone());
         async move {
-            let mut most = 0;
+            let (mut most, mut before) = (0, HashSet::new());
             while !done.load(Ordering::Relaxed) {
-                most = most.max(db.server_sessions().await);
+                // One that was closed may still be there for a moment, but not for long.
+                let now: HashSet<i64> = db.server_session_ids().await.into_iter().collect();
+                most = most.max(now.intersection(&before).count());
+                before = now;
             }
             most
         }
@@ -149,6 +152,7 @@ async fn an_overflow_connection_is_closed_unless_someone_waits(db: TestDb) {
     nonce(&second, 2).await.unwrap();
     assert_eq!((pool.status().size, pool.status().overflow), (2, 1));
     drop(first);
+    assert_eq!(pool.status().idle, 0, "it is not kept until somebody looks: {}", pool.status());
     eventually("one is closed", async || pool.status().size == 1).await;
     drop(second);
     assert_eq!((pool.status().size, pool.status().idle), (1, 1));
