@@ -1,7 +1,8 @@
-//! The bound values of a PostgreSQL statement that has arrays among them.
+//! The bound values of a PostgreSQL statement.
 //!
 //! sea-query's own way makes a `Vec` without NULLs out of each array and panics at one; this one sends NULLs as such,
-//! encodes each element where it stands, and gives an element that cannot be encoded as an error.
+//! encodes each element where it stands, and gives an element that cannot be encoded as an error. It also knows beforehand
+//! how much room the values take.
 
 use std::mem::discriminant;
 
@@ -18,17 +19,16 @@ use sqlx::{
 };
 
 pub(super) fn arguments(values: Values) -> Result<PgArguments, BoxDynError> {
-    if values.0.iter().any(|value| matches!(value, Value::Array(..)))
-        && let Some(arguments) = with_arrays(&values)?
-    {
-        return Ok(arguments);
-    }
-    Ok(IntoArguments::<Postgres>::into_arguments(SqlxValues(values)))
+    let known = encoded(&values)?;
+    Ok(known.unwrap_or_else(|| IntoArguments::<Postgres>::into_arguments(SqlxValues(values))))
 }
 
 /// `None` when there is a value of a type that is not known here; features of SeaORM add some.
-fn with_arrays(values: &Values) -> Result<Option<PgArguments>, BoxDynError> {
+fn encoded(values: &Values) -> Result<Option<PgArguments>, BoxDynError> {
     let mut arguments = PgArguments::default();
+    if !values.0.is_empty() {
+        arguments.reserve(values.0.len(), values.0.iter().map(room).sum());
+    }
     for value in &values.0 {
         let known = match value {
             Value::Array(of, Some(elements)) => add_array(&mut arguments, of, elements)?,
@@ -39,6 +39,17 @@ fn with_arrays(values: &Values) -> Result<Option<PgArguments>, BoxDynError> {
         }
     }
     Ok(Some(arguments))
+}
+
+/// The bytes that a value takes, at least, if it is not an array.
+fn room(value: &Value) -> usize {
+    const LENGTH: usize = 4;
+    LENGTH
+        + match value {
+            Value::String(Some(text)) => text.len(),
+            Value::Bytes(Some(bytes)) => bytes.len(),
+            _ => 8,
+        }
 }
 
 /// Calls `$add!` with each variant of a value: a name for what is in it, and that as the driver takes it.
@@ -150,10 +161,18 @@ fn add_array(arguments: &mut PgArguments, of: &ArrayType, elements: &[Value]) ->
 
 #[cfg(test)]
 mod tests {
-    use sea_orm::{Value, Values, sea_query::ArrayType};
-    use sqlx::Arguments as _;
+    use sea_orm::{
+        Value, Values,
+        prelude::{
+            ChronoDate, ChronoDateTime, ChronoDateTimeUtc, ChronoDateTimeWithTimeZone, ChronoTime, Decimal, TimeDate,
+            TimeTime, Uuid,
+        },
+        sea_query::ArrayType,
+    };
+    use sea_query_sqlx::SqlxValues;
+    use sqlx::{Arguments as _, IntoArguments, Postgres};
 
-    use super::arguments;
+    use super::{arguments, encoded};
 
     fn array(of: ArrayType, elements: Vec<Value>) -> Values {
         Values(vec![Value::Array(of, Some(Box::new(elements)))])
@@ -176,5 +195,47 @@ mod tests {
         let mut values = array(ArrayType::String, vec!["a".into(), None::<String>.into()]);
         values.0.extend([5_i64.into(), None::<f64>.into(), "b".into()]);
         assert_eq!(arguments(values).map(|arguments| arguments.len()).ok(), Some(4));
+    }
+
+    /// Single values, and NULL in each of their types.
+    fn singles() -> Vec<Value> {
+        let zoned: ChronoDateTimeWithTimeZone = "2024-02-29T23:59:58+05:30".parse().expect("an instant");
+        let values: Vec<Value> = vec![
+            true.into(),
+            (-1_i8).into(),
+            i16::MIN.into(),
+            i32::MAX.into(),
+            i64::MIN.into(),
+            u8::MAX.into(),
+            u16::MAX.into(),
+            u32::MAX.into(),
+            5_u64.into(),
+            1.5_f32.into(),
+            f64::NAN.into(),
+            "it's".into(),
+            'x'.into(),
+            vec![0_u8, 255].into(),
+            serde_json::json!({"a": [1, null]}).into(),
+            ChronoDate::MIN.into(),
+            ChronoTime::MIN.into(),
+            ChronoDateTime::default().into(),
+            ChronoDateTimeUtc::default().into(),
+            zoned.into(),
+            TimeDate::MIN.into(),
+            TimeTime::MIDNIGHT.into(),
+            Uuid::from_u128(7).into(),
+            Decimal::new(-12_345, 3).into(),
+        ];
+        let nulls: Vec<Value> = values.iter().map(Value::as_null).collect();
+        values.into_iter().chain(nulls).collect()
+    }
+
+    #[test]
+    fn single_values_are_encoded_as_sea_query_does() {
+        for value in singles() {
+            let own = encoded(&Values(vec![value.clone()])).ok().flatten().expect("a type that is known");
+            let by_sea_query = IntoArguments::<Postgres>::into_arguments(SqlxValues(Values(vec![value.clone()])));
+            assert_eq!(format!("{own:?}"), format!("{by_sea_query:?}"), "{value:?}");
+        }
     }
 }
