@@ -8,7 +8,7 @@ use sea_orm::{
     sea_query::{IntoCondition, IntoValueTuple},
 };
 
-use crate::backend::Capabilities;
+use crate::{backend::Capabilities, convention::integer};
 
 /// The columns of a primary key with their values.
 pub(crate) struct Key<E: EntityTrait>(Vec<(E::Column, Value)>);
@@ -87,8 +87,27 @@ pub(crate) fn distinct<E: EntityTrait>(
 }
 
 pub(crate) fn without_repetitions<E: EntityTrait>(keys: impl Iterator<Item = Key<E>>) -> Vec<Key<E>> {
-    let mut seen = HashSet::new();
-    keys.filter(|key| seen.insert(key.to_string())).collect()
+    let mut seen = Seen::default();
+    keys.filter(|key| seen.insert(key)).collect()
+}
+
+/// Keys of one entity.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// Those that are one integer, as most are.
+    integers: HashSet<i128, foldhash::fast::RandomState>,
+    others: HashSet<String>,
+}
+
+impl Seen {
+    /// Whether the key is new.
+    pub(crate) fn insert<E: EntityTrait>(&mut self, key: &Key<E>) -> bool {
+        let single = if let [(_, value)] = key.0.as_slice() { integer(value) } else { None };
+        match single {
+            Some(integer) => self.integers.insert(integer),
+            None => self.others.insert(key.to_string()),
+        }
+    }
 }
 
 /// A condition that holds for the rows with one of the keys.

@@ -14,7 +14,7 @@ use super::{
     super::{
         BaseDao,
         among::among,
-        key::{Key, any_of, keys_per_statement},
+        key::{Key, Seen, any_of, keys_per_statement},
     },
     insert::unnest,
     operation::Operation,
@@ -176,15 +176,15 @@ where
     }
 
     async fn update_rows(&self, models: Vec<E::ActiveModel>) -> Result<u64> {
-        let mut seen = HashSet::with_capacity(models.len());
+        let mut seen = Seen::default();
         for (row, model) in models.iter().enumerate() {
-            let key = Key::<E>::of_active_model(model).map(|key| key.to_string());
+            let key = Key::<E>::of_active_model(model);
             let expected = match &key {
                 None => "the whole primary key to be set",
-                Some(key) if !seen.insert(key.clone()) => "each row once",
+                Some(key) if !seen.insert(key) => "each row once",
                 Some(_) => continue,
             };
-            let key = key.unwrap_or_default();
+            let key = key.map(|key| key.to_string()).unwrap_or_default();
             let source = Error::argument("primary key", if key.is_empty() { "(not set)" } else { &key }, expected);
             return Err(Operation::Update.failed::<E>(Error::Row { row, key, source: Box::new(source) }));
         }
