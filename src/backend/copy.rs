@@ -2,6 +2,8 @@
 //!
 //! <https://www.postgresql.org/docs/current/sql-copy.html>, "Binary Format".
 
+use std::sync::Arc;
+
 use sea_orm::Value;
 
 use crate::error::Result;
@@ -20,18 +22,18 @@ pub(crate) fn copy_sql<'c>(table: &str, columns: impl Iterator<Item = &'c str>) 
     format!("COPY {table} ({}) FROM STDIN (FORMAT BINARY)", columns.join(", "))
 }
 
-/// The rows of one COPY into columns of these types; built row by row.
+/// The rows of one COPY into columns of these types; built row by row, and taken in pieces.
 #[derive(Debug)]
 pub(crate) struct CopyData {
     #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "nothing is copied there"))]
-    types: Vec<u32>,
+    types: Arc<[u32]>,
     #[cfg(feature = "postgres")]
     buffer: sqlx::postgres::PgArgumentBuffer,
 }
 
 #[cfg(not(feature = "postgres"))]
 impl CopyData {
-    pub(crate) fn new(types: Vec<u32>) -> Self {
+    pub(crate) fn new(types: Arc<[u32]>) -> Self {
         Self { types }
     }
 
@@ -43,26 +45,38 @@ impl CopyData {
         0
     }
 
-    pub(crate) fn finish(self) -> Vec<u8> {
+    pub(crate) fn end(&mut self) {}
+
+    pub(crate) fn take(&mut self) -> Vec<u8> {
         Vec::new()
     }
 }
 
 #[cfg(feature = "postgres")]
 impl CopyData {
-    pub(crate) fn new(types: Vec<u32>) -> Self {
+    pub(crate) fn new(types: Arc<[u32]>) -> Self {
         let mut buffer = sqlx::postgres::PgArgumentBuffer::default();
         // No flags, no extension.
         buffer.extend_from_slice(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0");
         Self { types, buffer }
     }
 
-    /// Adds a row; `false` when a value is not of just the type that its column has, so that COPY cannot be used.
+    /// Adds a row; `false` when a value is not of just the type that its column has, so that COPY cannot be used for it.
+    /// The row is left out then, as after an error.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a value that no column can hold.
     pub(crate) fn push(&mut self, row: &[Value]) -> Result<bool> {
+        let before = self.buffer.len();
+        let added = self.add(row);
+        if !matches!(added, Ok(true)) {
+            self.buffer.truncate(before);
+        }
+        added
+    }
+
+    fn add(&mut self, row: &[Value]) -> Result<bool> {
         use super::{arguments::encode, input::refuse_unbindable};
         use crate::error::Error;
         use sea_orm::DbBackend;
@@ -94,14 +108,20 @@ impl CopyData {
         Ok(true)
     }
 
-    /// In bytes.
+    /// In bytes, of what was not taken.
     pub(crate) fn len(&self) -> usize {
         self.buffer.len()
     }
 
-    pub(crate) fn finish(mut self) -> Vec<u8> {
+    /// No row comes any more.
+    pub(crate) fn end(&mut self) {
         self.buffer.extend_from_slice(&(-1_i16).to_be_bytes());
-        std::mem::take(&mut *self.buffer)
+    }
+
+    /// What was added since the last time.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        let next = Vec::with_capacity(self.buffer.len());
+        std::mem::replace(&mut *self.buffer, next)
     }
 }
 

@@ -224,8 +224,10 @@ pub(crate) fn has_changes<E: EntityTrait>(model: &E::ActiveModel) -> bool {
         .any(|column| is_set::<E>(model, column))
 }
 
-fn is_set<E: EntityTrait>(model: &E::ActiveModel, column: E::Column) -> bool {
-    matches!(model.get(column), ActiveValue::Set(_))
+/// Whether an update would set the column.
+pub(crate) fn is_set<E: EntityTrait>(model: &E::ActiveModel, column: E::Column) -> bool {
+    // To get a value is to clone it.
+    !model.is_not_set(column) && matches!(model.get(column), ActiveValue::Set(_))
 }
 
 /// The current actor in the column's type.

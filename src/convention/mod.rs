@@ -20,7 +20,7 @@ pub use names::Conventions;
 pub use snowflake::Snowflake;
 
 pub(crate) use actor::on_behalf_of;
-pub(crate) use columns::{ConventionColumns, has_changes};
+pub(crate) use columns::{ConventionColumns, has_changes, is_set};
 pub(crate) use moment::{Moment, moment_for, no_moment_for, now};
 pub(crate) use value::{integer, is_null};
 pub(crate) use version::ExpectedVersion;

@@ -11,6 +11,8 @@ for_each_backend!(
     a_table_where_copy_does_something_else_is_not_copied_into,
     a_column_of_another_type_is_not_copied_into,
     a_row_that_fails_is_named,
+    a_value_that_no_column_can_hold_is_named,
+    values_of_another_type_further_on_are_inserted,
     triggers_run,
     instants_of_any_time_arrive,
 );
@@ -48,6 +50,97 @@ mod sample {
     pub(crate) enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Numbers that are bound as one type or another.
+mod count {
+    use sea_orm::{
+        ColIdx, QueryResult, TryGetError, TryGetable,
+        entity::prelude::*,
+        sea_query::{ArrayType, Nullable, ValueType, ValueTypeErr},
+    };
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "tally")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key)]
+        pub(crate) id: i64,
+        #[sea_orm(column_type = "BigInteger")]
+        pub(crate) number: Number,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub(crate) enum Number {
+        Large(i64),
+        Small(i32),
+        Unsigned(u64),
+    }
+
+    impl From<Number> for Value {
+        fn from(number: Number) -> Self {
+            match number {
+                Number::Large(number) => number.into(),
+                Number::Small(number) => number.into(),
+                Number::Unsigned(number) => number.into(),
+            }
+        }
+    }
+
+    impl ValueType for Number {
+        fn try_from(value: Value) -> Result<Self, ValueTypeErr> {
+            <i64 as ValueType>::try_from(value).map(Self::Large)
+        }
+
+        fn type_name() -> String {
+            "Number".to_owned()
+        }
+
+        fn array_type() -> ArrayType {
+            ArrayType::BigInt
+        }
+
+        fn column_type() -> ColumnType {
+            ColumnType::BigInteger
+        }
+    }
+
+    impl Nullable for Number {
+        fn null() -> Value {
+            Value::BigInt(None)
+        }
+    }
+
+    impl TryGetable for Number {
+        fn try_get_by<I: ColIdx>(row: &QueryResult, index: I) -> Result<Self, TryGetError> {
+            i64::try_get_by(row, index).map(Self::Large)
+        }
+    }
+}
+
+use count::Number;
+
+async fn create_counts(db: &TestDb) -> BaseDao<count::Entity> {
+    let id = match db.backend() {
+        DbBackend::Postgres => "BIGSERIAL PRIMARY KEY",
+        DbBackend::MySql => "BIGINT PRIMARY KEY AUTO_INCREMENT",
+        _ => "INTEGER PRIMARY KEY",
+    };
+    let sql = format!("CREATE TABLE tally (id {id}, number BIGINT NOT NULL)");
+    db.outside().execute_unprepared(&sql).await.unwrap();
+    BaseDao::new((**db).clone())
+}
+
+/// Numbers of which the one at `place` is another.
+fn counts(place: i64, other: Number) -> impl Iterator<Item = count::ActiveModel> + Send {
+    (0..MANY).map(move |number| {
+        let number = Set(if number == place { other } else { Number::Large(number) });
+        count::ActiveModel { number, ..Default::default() }
+    })
 }
 
 async fn create(db: &TestDb) -> BaseDao<sample::Entity> {
@@ -208,6 +301,41 @@ async fn a_row_that_fails_is_named(db: TestDb) {
     assert_eq!(within.insert_many(rows(usize::MAX)).await.unwrap(), MANY as u64);
     tx.commit().await.unwrap();
     assert_eq!(samples.count().await.unwrap(), MANY as u64 + 1);
+}
+
+async fn a_value_that_no_column_can_hold_is_named(db: TestDb) {
+    let all = create_counts(&db).await;
+    let within = async |counts_of: &BaseDao<count::Entity>| {
+        for place in [0, 1_234, 2_499] {
+            // SQLite and PostgreSQL have no such number, and MariaDB not in this column.
+            let error = counts_of.insert_many(counts(place, Number::Unsigned(u64::MAX))).await.unwrap_err();
+            assert_eq!(error.row(), Some(place as usize), "{error}");
+            assert_eq!(counts_of.query().count().await.unwrap(), 0);
+        }
+    };
+    within(&all).await;
+    let tx = db.begin().await.unwrap();
+    within(&all.within(&tx)).await;
+    tx.commit().await.unwrap();
+    assert_eq!(all.insert_many(counts(-1, Number::Small(0))).await.unwrap(), MANY as u64);
+}
+
+async fn values_of_another_type_further_on_are_inserted(db: TestDb) {
+    let all = create_counts(&db).await;
+    for place in [1, 2_400] {
+        let inserted = all.insert_many(counts(place, Number::Small(-1))).await.unwrap();
+        assert_eq!(inserted, MANY as u64);
+        let tx = db.begin().await.unwrap();
+        assert_eq!(all.within(&tx).insert_many(counts(place, Number::Small(-1))).await.unwrap(), MANY as u64);
+        tx.commit().await.unwrap();
+    }
+    let numbers = (0..MANY).sum::<i64>() * 4 - 2 * (1 + 2_400) - 4;
+    assert_eq!(all.query().count().await.unwrap(), 4 * MANY as u64);
+    let read = all.query().all().await.unwrap().into_iter().map(|row| match row.number {
+        Number::Large(number) => number,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(read.sum::<i64>(), numbers);
 }
 
 async fn triggers_run(db: TestDb) {

@@ -8,10 +8,11 @@ use super::{
     locate::locate,
     operation::{BulkStatement, Operation},
     progress::Progress,
-    rows::{Group, Row, by_columns},
+    rows::{Group, Groups, Row, by_columns},
 };
 use crate::{
     backend::is_because_of_a_row,
+    convention::now,
     error::{Error, Result},
     session::Session,
 };
@@ -70,10 +71,13 @@ where
         }
         let groups = writer.prepare(&session, first).await?;
         if let [group] = groups.as_slice() {
-            let copied = writer.copy(&session, group, &group.rows).await?;
-            let copied = copied.and_then(|(count, copy)| (count == group.rows.len()).then_some(copy));
-            if let Some(statement) = copied.or_else(|| operation.only_statement::<E>(&session, self, group)) {
-                writer.write(&session, &group.columns, &group.rows, statement).await?;
+            let copy = writer.copy(&session, group, &group.rows).await?;
+            // In a transaction a COPY may write the first rows only.
+            let whole = copy.is_none() || !session.is_in_transaction();
+            if let Some(statement) = copy.or_else(|| operation.only_statement::<E>(&session, self, group))
+                && whole
+                && writer.write(&session, &group.columns, &group.rows, statement).await? == group.rows.len()
+            {
                 report(&writer)?;
                 return Ok(writer.written);
             }
@@ -157,14 +161,16 @@ where
     /// Lets the conventions and the entity fill in what they do, and sorts the rows by the columns that are written.
     async fn prepare(&self, session: &Session, rows: Vec<Row<E>>) -> Result<Vec<Group<E>>> {
         let rows = self.call_before(session, rows).await.map_err(|error| self.operation.failed::<E>(error))?;
-        let mut ready = Vec::with_capacity(rows.len());
+        let mut groups = Groups::with_capacity(rows.len());
+        let now = now();
         for Row { index, model } in rows {
-            let prepared = self.operation.prepare(self.dao, session, model).await;
+            let prepared = self.operation.prepare(self.dao, session, now, model).await;
             let model =
                 prepared.map_err(|error| Error::Row { row: index, key: String::new(), source: Box::new(error) });
-            ready.push(Row { index, model: model.map_err(|error| self.operation.failed::<E>(error))? });
+            let row = Row { index, model: model.map_err(|error| self.operation.failed::<E>(error))? };
+            groups.push(row, |model, column| self.operation.writes::<E>(model, column));
         }
-        Ok(by_columns(ready, |model, column| self.operation.writes::<E>(model, column)))
+        Ok(groups.into_vec())
     }
 
     async fn write_groups<X: From<Error>>(
@@ -177,32 +183,23 @@ where
             let mut left = group.rows.as_slice();
             while !left.is_empty() {
                 let (count, statement) = match self.copy(tx, group, left).await? {
-                    Some(copy) => copy,
+                    Some(copy) => (left.len(), copy),
                     None => self.operation.statement::<E>(tx, self.dao, &group.columns, left),
                 };
-                let (rows, rest) = left.split_at(count);
-                self.write(tx, &group.columns, rows, statement).await?;
+                let written = self.write(tx, &group.columns, &left[..count], statement).await?;
                 report(self)?;
-                left = rest;
+                left = &left[written..];
             }
         }
         Ok(())
     }
 
-    /// The COPY for the first of these rows, which are the group's last.
-    async fn copy(
-        &mut self,
-        session: &Session,
-        group: &Group<E>,
-        rows: &[Row<E>],
-    ) -> Result<Option<(usize, BulkStatement)>> {
+    /// The COPY for these rows, which are the group's last.
+    async fn copy(&mut self, session: &Session, group: &Group<E>, rows: &[Row<E>]) -> Result<Option<BulkStatement>> {
         if self.operation != Operation::Insert || rows.len() < LEAST_ROWS || !session.capabilities().copy_in {
             return Ok(None);
         }
-        let same = |(columns, _): &(Vec<E::Column>, _)| {
-            columns.iter().map(IdenStatic::as_str).eq(group.columns.iter().map(IdenStatic::as_str))
-        };
-        let known = match self.copies.iter().position(same) {
+        let known = match self.known_copy(&group.columns) {
             Some(known) => known,
             None => {
                 let plan = CopyPlan::make(session, &group.columns, &rows[0]).await;
@@ -212,19 +209,24 @@ where
             }
         };
         let plan = self.copies[known].1.as_ref();
-        Ok(plan
-            .and_then(|plan| plan.statement(&group.columns, rows))
-            .map(|(count, copy)| (count, BulkStatement::Copy(copy))))
+        Ok(plan.and_then(|plan| plan.statement(&group.columns, rows)).map(BulkStatement::Copy))
     }
 
-    /// Sends one statement. When it fails because of a row, the error says which.
+    fn known_copy(&self, columns: &[E::Column]) -> Option<usize> {
+        let same =
+            |known: &[E::Column]| known.iter().map(IdenStatic::as_str).eq(columns.iter().map(IdenStatic::as_str));
+        self.copies.iter().position(|(known, _)| same(known))
+    }
+
+    /// Sends one statement, and gives the number of the rows that it has written: fewer when it is a COPY that cannot take
+    /// all of them. When it fails because of a row, the error says which.
     async fn write(
         &mut self,
         session: &Session,
         columns: &[E::Column],
         rows: &[Row<E>],
         statement: BulkStatement,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         let written = self.operation.run(session, self.dao, columns, rows, statement).await;
         let written = match written {
             Err(error) if is_because_of_a_row(&error) => {
@@ -232,15 +234,20 @@ where
             }
             written => written,
         };
-        let models = written.map_err(|error| self.operation.failed::<E>(error))?;
+        let (count, models) = written.map_err(|error| self.operation.failed::<E>(error))?;
+        if count < rows.len()
+            && let Some(known) = self.known_copy(columns)
+        {
+            self.copies[known].1 = None;
+        }
         if !columns.is_empty() || self.operation != Operation::Update {
             let called = self.call_after(session, rows, &models).await;
             called.map_err(|error| self.operation.failed::<E>(error))?;
         }
-        self.written.count += rows.len() as u64;
+        self.written.count += count as u64;
         if self.gives_rows {
             self.written.rows.extend(rows.iter().map(|row| row.index).zip(models));
         }
-        Ok(())
+        Ok(count)
     }
 }

@@ -1,8 +1,7 @@
 //! What is done with the rows.
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ActiveValue, ConnectionTrait, EntityTrait, IntoActiveModel,
-    PrimaryKeyToColumn,
+    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PrimaryKeyToColumn,
     sea_query::{InsertStatement, UpdateStatement},
 };
 
@@ -15,7 +14,7 @@ use super::{
     version::check_versions,
 };
 use crate::{
-    convention::has_changes,
+    convention::{Moment, has_changes, is_set},
     error::{Error, Result},
     session::Session,
 };
@@ -59,9 +58,7 @@ impl Operation {
     pub(super) fn writes<E: EntityTrait>(self, model: &E::ActiveModel, column: E::Column) -> bool {
         match self {
             Self::Insert | Self::InsertReturning => !model.is_not_set(column),
-            Self::Update => {
-                E::PrimaryKey::from_column(column).is_none() && matches!(model.get(column), ActiveValue::Set(_))
-            }
+            Self::Update => E::PrimaryKey::from_column(column).is_none() && is_set::<E>(model, column),
         }
     }
 
@@ -102,11 +99,12 @@ impl Operation {
         }
     }
 
-    /// Lets the conventions and the entity fill in what they do.
+    /// Lets the conventions and the entity fill in what they do, at a time that rows share.
     pub(super) async fn prepare<E>(
         self,
         dao: &BaseDao<E>,
         session: &Session,
+        now: Moment,
         mut model: E::ActiveModel,
     ) -> Result<E::ActiveModel>
     where
@@ -115,20 +113,21 @@ impl Operation {
         E::Model: IntoActiveModel<E::ActiveModel>,
     {
         if self != Self::Update {
-            dao.columns.stamp_insert(&mut model)?;
+            dao.columns.stamp_insert_at(now, &mut model)?;
             return Ok(model.before_save(session, true).await?);
         }
-        dao.columns.stamp_update(&mut model)?;
+        dao.columns.stamp_update_at(now, &mut model)?;
         let mut model = model.before_save(session, false).await?;
         // What the entity changed by itself is a change too.
-        dao.columns.stamp_update(&mut model)?;
+        dao.columns.stamp_update_at(now, &mut model)?;
         if has_changes::<E>(&model) {
             dao.columns.expect_and_raise(&mut model)?;
         }
         Ok(model)
     }
 
-    /// Runs a statement of these rows; undone as a whole when it fails, unless the transaction ends with it.
+    /// Runs a statement of these rows, and gives how many of them are written, and those that come back; undone as a whole
+    /// when it fails, unless the transaction ends with it. Only a COPY may leave the last ones to another statement.
     pub(super) async fn run<E>(
         self,
         session: &Session,
@@ -136,7 +135,7 @@ impl Operation {
         columns: &[E::Column],
         rows: &[Row<E>],
         statement: BulkStatement,
-    ) -> Result<Vec<E::Model>>
+    ) -> Result<(usize, Vec<E::Model>)>
     where
         E: EntityTrait,
         E::Model: IntoActiveModel<E::ActiveModel> + Sync,
@@ -149,7 +148,7 @@ impl Operation {
         }
         let savepoint = session.begin().await?;
         match self.run_on(&savepoint, dao, columns, rows, statement).await {
-            Ok(models) => savepoint.commit().await.map(|()| models),
+            Ok(written) => savepoint.commit().await.map(|()| written),
             Err(error) => {
                 savepoint.rollback_or_report().await;
                 Err(error)
@@ -164,7 +163,7 @@ impl Operation {
         columns: &[E::Column],
         rows: &[Row<E>],
         statement: BulkStatement,
-    ) -> Result<Vec<E::Model>>
+    ) -> Result<(usize, Vec<E::Model>)>
     where
         E: EntityTrait,
         E::Model: IntoActiveModel<E::ActiveModel> + Sync,
@@ -172,19 +171,19 @@ impl Operation {
     {
         match statement {
             BulkStatement::Insert(statement) if self == Self::InsertReturning => {
-                insert_with_rows(session, dao, columns, rows, statement).await
+                return Ok((rows.len(), insert_with_rows(session, dao, columns, rows, statement).await?));
             }
             BulkStatement::Insert(statement) => {
                 session.execute(&statement).await?;
-                Ok(Vec::new())
             }
-            BulkStatement::Copy(copy) => copy.run(session).await.map(|()| Vec::new()),
+            BulkStatement::Copy(copy) => return Ok((copy.run(session, columns, rows).await?, Vec::new())),
             BulkStatement::Update(statement) => {
                 check_versions(session, dao, rows).await?;
                 let updated = session.execute(&statement).await?.rows_affected();
-                check_all_updated(session, dao, rows, updated).await.map(|()| Vec::new())
+                check_all_updated(session, dao, rows, updated).await?;
             }
-            BulkStatement::Nothing => check_all_updated(session, dao, rows, 0).await.map(|()| Vec::new()),
+            BulkStatement::Nothing => check_all_updated(session, dao, rows, 0).await?,
         }
+        Ok((rows.len(), Vec::new()))
     }
 }

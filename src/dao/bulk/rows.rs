@@ -31,29 +31,52 @@ pub(super) struct Group<E: EntityTrait> {
     writes: Vec<bool>,
 }
 
-/// Splits rows by the columns that they write; within a group they keep their order.
-pub(super) fn by_columns<E: EntityTrait>(
-    rows: impl IntoIterator<Item = Row<E>>,
-    writes: impl Fn(&E::ActiveModel, E::Column) -> bool,
-) -> Vec<Group<E>> {
-    let mut groups: Vec<Group<E>> = Vec::new();
-    // Most rows write what the one before them did.
-    let mut last = 0;
-    for row in rows {
+/// Rows by the columns that they write; within a group they keep their order.
+pub(super) struct Groups<E: EntityTrait> {
+    groups: Vec<Group<E>>,
+    /// Where the last row went: most write what the one before them did.
+    last: usize,
+    /// How many rows are expected.
+    most: usize,
+}
+
+impl<E: EntityTrait> Groups<E> {
+    pub(super) fn with_capacity(most: usize) -> Self {
+        Self { groups: Vec::new(), last: 0, most }
+    }
+
+    pub(super) fn push(&mut self, row: Row<E>, writes: impl Fn(&E::ActiveModel, E::Column) -> bool) {
         let fits = |group: &Group<E>| {
             E::Column::iter().zip(&group.writes).all(|(column, written)| writes(&row.model, column) == *written)
         };
-        if !groups.get(last).is_some_and(fits) {
-            last = groups.iter().position(fits).unwrap_or(groups.len());
+        if !self.groups.get(self.last).is_some_and(fits) {
+            self.last = self.groups.iter().position(fits).unwrap_or(self.groups.len());
         }
-        if last == groups.len() {
+        if self.last == self.groups.len() {
             let written: Vec<bool> = E::Column::iter().map(|column| writes(&row.model, column)).collect();
             let columns = E::Column::iter().zip(&written).filter_map(|(column, written)| written.then_some(column));
-            groups.push(Group { columns: columns.collect(), rows: Vec::new(), writes: written });
+            let most = if self.groups.is_empty() { self.most } else { 0 };
+            let rows = Vec::with_capacity(most);
+            self.groups.push(Group { columns: columns.collect(), rows, writes: written });
         }
-        groups[last].rows.push(row);
+        self.groups[self.last].rows.push(row);
     }
-    groups
+
+    pub(super) fn into_vec(self) -> Vec<Group<E>> {
+        self.groups
+    }
+}
+
+/// Splits rows by the columns that they write; within a group they keep their order.
+pub(super) fn by_columns<E: EntityTrait>(
+    rows: Vec<Row<E>>,
+    writes: impl Fn(&E::ActiveModel, E::Column) -> bool,
+) -> Vec<Group<E>> {
+    let mut groups = Groups::with_capacity(rows.len());
+    for row in rows {
+        groups.push(row, &writes);
+    }
+    groups.into_vec()
 }
 
 /// About how many bytes a value takes on its way to the database.

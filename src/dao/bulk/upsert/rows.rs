@@ -12,6 +12,7 @@ use super::{
     plan::{Change, Plan},
 };
 use crate::{
+    convention::now,
     error::{Error, Result},
     session::Session,
 };
@@ -51,8 +52,9 @@ where
         let mut targeted = Vec::with_capacity(models.len());
         let mut free = Vec::new();
         let mut seen = HashMap::with_capacity(models.len());
+        let now = now();
         for (index, model) in models.into_iter().enumerate() {
-            let prepared = Operation::Insert.prepare(&self.dao, session, model).await;
+            let prepared = Operation::Insert.prepare(&self.dao, session, now, model).await;
             let model = prepared.map_err(|error| at_place(index, error))?;
             let row = Row { index, model };
             self.check_row(&row).map_err(|error| of_row(&row, error))?;
