@@ -7,7 +7,7 @@ use sea_dao::{Database, Error, PoolConfig, pool::CloseReason};
 use crate::{
     capture::{Capture, run_captured},
     common::{at_rest, check_books, in_time},
-    support::{Place, TestDb, eventually, insert_user, nonce},
+    support::{Place, TestDb, eventually, insert_user, nonce, poll_times},
 };
 
 for_each_backend!(
@@ -109,19 +109,16 @@ async fn who_waits_when_it_is_suspended_goes_on_waiting(db: TestDb) {
     let pool = db.open(|config| config.pool_size(1)).await;
     let session = pool.session();
     nonce(&session, 1).await.unwrap();
-    let waiting = tokio::spawn({
-        let pool = pool.clone();
-        async move { nonce(&pool, 2).await }
-    });
-    eventually("it waits", async || pool.status().waiting == 1).await;
-    let checkouts = pool.counters().checkouts;
+    let mut waiting = std::pin::pin!(nonce(&pool, 2));
+    assert!(poll_times(&mut waiting, 1).await.is_none());
+    assert_eq!(pool.status().waiting, 1);
     pool.suspend();
     drop(session);
-    eventually("it is back", async || pool.status().idle == 1 && pool.status().waiting == 1).await;
-    assert!(!waiting.is_finished());
-    assert_eq!(pool.counters().checkouts, checkouts);
+    assert!(poll_times(&mut waiting, 1).await.is_none(), "it is its turn, but nobody has one");
+    let status = pool.status();
+    assert_eq!((status.idle, status.checked_out, status.waiting), (1, 0, 1), "{status}");
     pool.resume();
-    assert_eq!(in_time("it goes on", waiting).await.unwrap().unwrap(), 2);
+    assert_eq!(in_time("it goes on", waiting).await.unwrap(), 2);
     check_books(&pool);
 }
 
@@ -137,6 +134,9 @@ async fn a_close_ends_the_wait_of_a_suspended_pool(db: TestDb) {
     let refused = in_time("the one that waits", waiting).await.unwrap().unwrap_err();
     assert!(matches!(refused, Error::PoolClosed), "{refused:?}");
     let refused = in_time("a new one", nonce(&pool, 2)).await.unwrap_err();
+    assert!(matches!(refused, Error::PoolClosed), "{refused:?}");
+    pool.suspend();
+    let refused = in_time("one after all", nonce(&pool, 3)).await.unwrap_err();
     assert!(matches!(refused, Error::PoolClosed), "{refused:?}");
 }
 

@@ -53,6 +53,7 @@ mod life;
 mod lost_commit;
 mod maintenance;
 mod monitor;
+mod opening;
 mod own_server;
 mod process;
 mod returned;

@@ -27,6 +27,7 @@ mod servers {
     for_each_server!(
         a_silent_connection_that_is_dead_is_replaced,
         what_was_killed_is_opened_again,
+        nothing_is_opened_ahead_while_suspended,
         who_comes_during_a_ping_gets_the_connection,
         a_close_during_a_ping_leaves_nothing_behind,
     );
@@ -164,11 +165,20 @@ async fn a_silent_connection_that_is_dead_is_replaced(db: TestDb) {
 }
 
 async fn so_many_are_kept_idle(db: TestDb) {
-    let pool = db.open(|config| config.pool(settings().min_idle(2))).await;
+    let recorder = Recorder::default();
+    let kept = settings().min_idle(2).keepalive(Some(Duration::from_millis(200)));
+    let pool = db.open(|config| config.pool(kept).hook(recorder.clone())).await;
     eventually("two are idle", async || pool.status().idle == 2).await;
     let sessions = all_at_once(&pool, 2).await;
     eventually("there is room for one more", async || pool.status().idle == 1).await;
-    assert_eq!(pool.status().size, 3);
+    recorder.forget();
+    let mut pinged = 0;
+    eventually("it is looked at again", async || {
+        pinged += pings(&recorder);
+        pinged >= 2
+    })
+    .await;
+    assert_eq!(pool.status().size, 3, "and no more than that");
     let third = all_at_once_more(&pool).await;
     assert_eq!(pool.counters().opened, 3, "the one that was opened ahead is used");
     drop((sessions, third));
@@ -234,6 +244,30 @@ async fn a_close_during_a_ping_leaves_nothing_behind(db: TestDb) {
     proxy.heal();
     in_time("the close", closing).await;
     assert_eq!((pool.status().size, pool.counters().closed_for(CloseReason::Shutdown)), (0, 1));
+    check_books(&pool);
+}
+
+async fn nothing_is_opened_ahead_while_suspended(db: TestDb) {
+    let settings = settings().min_idle(2).keepalive(Some(Duration::from_millis(200)));
+    let pool = db.open(|config| config.pool(settings.clone())).await;
+    let other = db.open(|config| config.pool(settings)).await;
+    eventually("two are idle", async || pool.status().idle >= 2 && other.status().idle >= 2).await;
+    pool.suspend();
+    at_rest(&pool).await;
+    let ahead = pool.counters().opened;
+    for _ in 0..2 {
+        let opened = other.counters().opened;
+        db.kill_server_sessions().await;
+        eventually("they are found dead", async || pool.status().size == 0).await;
+        // The other's are opened again: there was time for it.
+        eventually("two of the other's are idle", async || {
+            other.status().idle >= 2 && other.counters().opened >= opened + 2
+        })
+        .await;
+    }
+    assert_eq!((pool.status().size, pool.counters().opened), (0, ahead), "{}", pool.status());
+    pool.resume();
+    eventually("two are idle again", async || pool.status().idle >= 2).await;
     check_books(&pool);
 }
 

@@ -32,6 +32,7 @@ for_each_backend!(
     a_dropped_statement_ends_it,
     a_connection_that_dies_ends_it,
     what_would_commit_it_is_refused,
+    what_ends_its_transaction_ends_it,
     a_sandbox_in_a_sandbox_is_refused,
     seaorms_own_connection_is_refused,
     after_its_end_it_is_refused,
@@ -273,6 +274,27 @@ async fn a_connection_that_dies_ends_it(db: TestDb) {
     assert!(matches!(next, Err(Error::TransactionAborted { .. })), "{next:?}");
     sandbox.rollback().await.unwrap();
     assert_eq!(count_users(&*db).await, 0, "the pool goes on");
+}
+
+/// What came afterwards would be for good.
+async fn what_ends_its_transaction_ends_it(db: TestDb) {
+    // Elsewhere no statement does that.
+    if !db.capabilities().server || db.capabilities().failure_aborts_transaction {
+        return;
+    }
+    db.outside().execute_unprepared("CREATE PROCEDURE commits() BEGIN COMMIT; END").await.unwrap();
+    for (sql, stays) in [("SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213", 0), ("CALL commits()", 1)] {
+        let sandbox = Sandbox::begin(&db).await.unwrap();
+        let session = sandbox.session();
+        insert_user(&session, "before").await.unwrap();
+        session.execute_unprepared(sql).await.unwrap_err();
+        drop(session);
+        let next = insert_user(&sandbox.session(), "for good?").await;
+        assert!(matches!(next, Err(Error::TransactionAborted { .. })), "{sql}: {next:?}");
+        sandbox.rollback().await.unwrap();
+        db.is_quiet().await;
+        assert_eq!(count_users(db.outside()).await, stays, "{sql}");
+    }
 }
 
 async fn what_would_commit_it_is_refused(db: TestDb) {

@@ -1,0 +1,82 @@
+//! Connections that cannot be opened: what is tried again, and what is said of it.
+
+use std::time::Duration;
+
+use sea_dao::{DatabaseConfig, Error, PoolConfig};
+
+use crate::{
+    common::{at_rest, check_books, in_time, proxied},
+    proxy::{Direction, Proxy},
+    support::{TestDb, eventually, nonce},
+};
+
+for_each_server!(
+    a_server_that_is_silent_is_tried_again,
+    at_the_start_nothing_is_tried_again,
+    a_timeout_names_the_last_failure_to_connect,
+);
+
+fn settings() -> PoolConfig {
+    PoolConfig::default().pool_size(2).max_overflow(0)
+}
+
+async fn a_server_that_is_silent_is_tried_again(db: TestDb) {
+    let settings = settings().connect_timeout(Duration::from_secs(1)).pool_timeout(Duration::from_secs(50));
+    let (proxy, pool) = proxied(&db, |config| config.pool(settings)).await;
+    let holder = pool.session();
+    nonce(&holder, 1).await.unwrap();
+    proxy.hold(Direction::ToClient);
+    let before = proxy.accepted();
+    let waiting = tokio::spawn({
+        let pool = pool.clone();
+        async move { nonce(&pool, 2).await }
+    });
+    eventually("it is tried again", async || proxy.accepted() >= before + 2 || waiting.is_finished()).await;
+    assert!(!waiting.is_finished(), "{:?}", waiting.await);
+    proxy.heal();
+    assert_eq!(in_time("the one who waits", waiting).await.unwrap().unwrap(), 2);
+    drop(holder);
+    at_rest(&pool).await;
+    check_books(&pool);
+}
+
+/// A server that is not there is a mistake then, rather than a restart.
+async fn at_the_start_nothing_is_tried_again(db: TestDb) {
+    let proxy = Proxy::to(db.url()).await;
+    proxy.refuse();
+    let config = DatabaseConfig::new(proxy.url()).pool(settings().pool_timeout(Duration::from_secs(3)));
+    let error = in_time("opening a pool", config.connect()).await.unwrap_err();
+    assert!(matches!(error, Error::Connect { .. }), "{error:?}");
+    assert_eq!(proxy.refused(), 1);
+}
+
+async fn a_timeout_names_the_last_failure_to_connect(db: TestDb) {
+    let (proxy, pool) = proxied(&db, |config| config.pool(settings().pool_timeout(Duration::from_secs(3)))).await;
+    let holder = pool.session();
+    nonce(&holder, 1).await.unwrap();
+    proxy.refuse();
+    let waiting = tokio::spawn({
+        let pool = pool.clone();
+        async move { nonce(&pool, 2).await }
+    });
+    eventually("it is refused", async || proxy.refused() > 0).await;
+    // From now on the server is there, and says nothing.
+    proxy.heal();
+    proxy.blackhole();
+    let error = in_time("the one who waits", waiting).await.unwrap().unwrap_err();
+    let Error::PoolTimeout(timeout) = &error else { panic!("{error:?}") };
+    let cause = timeout.last_connect_error.as_deref().unwrap_or_default();
+    assert!(cause.contains("cannot connect to"), "{timeout:?}");
+    assert!(error.to_string().contains(cause), "{error}");
+
+    // Once it has succeeded, a failure is past.
+    proxy.heal();
+    let second = pool.session();
+    assert_eq!(in_time("a checkout", nonce(&second, 3)).await.unwrap(), 3);
+    let error = in_time("one too many", nonce(&pool, 4)).await.unwrap_err();
+    let Error::PoolTimeout(timeout) = &error else { panic!("{error:?}") };
+    assert_eq!(timeout.last_connect_error, None, "{error}");
+    drop((holder, second));
+    at_rest(&pool).await;
+    check_books(&pool);
+}
