@@ -149,6 +149,14 @@ async fn silent_connections_are_pinged(db: TestDb) {
     in_time("closing", pool.close()).await;
     assert_eq!(pool.status().size, 0);
     check_books(&pool);
+
+    // A reset drops those that were pinged too.
+    let settings = PoolConfig::default().pool_size(1).keepalive(Some(Duration::from_millis(200)));
+    let pool = db.open(|config| config.pool(settings).hook(recorder.clone())).await;
+    recorder.forget();
+    eventually("it is pinged", async || pings(&recorder) > 0 && pool.status().idle == 1).await;
+    pool.reset();
+    eventually("nothing is open", async || pool.status().size == 0).await;
 }
 
 async fn a_silent_connection_that_is_dead_is_replaced(db: TestDb) {

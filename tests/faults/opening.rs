@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-use sea_dao::{DatabaseConfig, Error, PoolConfig};
+use sea_dao::{DatabaseConfig, Error, PoolConfig, config::PrePing};
 
 use crate::{
     common::{at_rest, check_books, in_time, proxied},
     proxy::{Direction, Proxy},
-    support::{TestDb, eventually, nonce},
+    support::{TestDb, eventually, nonce, poll_times},
 };
 
 for_each_server!(
     a_server_that_is_silent_is_tried_again,
     at_the_start_nothing_is_tried_again,
     a_timeout_names_the_last_failure_to_connect,
+    a_close_counts_one_that_is_being_opened,
+    a_check_leaves_time_to_open_another,
 );
 
 fn settings() -> PoolConfig {
@@ -77,6 +79,34 @@ async fn a_timeout_names_the_last_failure_to_connect(db: TestDb) {
     let Error::PoolTimeout(timeout) = &error else { panic!("{error:?}") };
     assert_eq!(timeout.last_connect_error, None, "{error}");
     drop((holder, second));
+    at_rest(&pool).await;
+    check_books(&pool);
+}
+
+async fn a_close_counts_one_that_is_being_opened(db: TestDb) {
+    let (proxy, pool) = proxied(&db, |config| config.pool(settings())).await;
+    let holder = pool.session();
+    nonce(&holder, 1).await.unwrap();
+    proxy.hold(Direction::ToClient);
+    let mut opening = std::pin::pin!(nonce(&pool, 2));
+    assert!(poll_times(&mut opening, 1).await.is_none());
+    let report = in_time("the close", pool.close_within(Duration::from_millis(200))).await;
+    assert_eq!((report.open, report.held.len(), report.is_complete()), (2, 1, false), "{report}");
+    proxy.heal();
+    drop(holder);
+    let late = in_time("the one that was opened", opening).await;
+    assert!(late.is_ok() || matches!(late, Err(Error::PoolClosed)), "{late:?}");
+    assert!(in_time("the second close", pool.close_within(Duration::from_secs(50))).await.is_complete());
+    check_books(&pool);
+}
+
+async fn a_check_leaves_time_to_open_another(db: TestDb) {
+    let settings = settings().pool_timeout(Duration::from_secs(6)).connect_timeout(Duration::from_secs(60));
+    let (proxy, pool) = proxied(&db, |config| config.pool(settings.pool_pre_ping(PrePing::Always))).await;
+    // It is asked, and does not answer.
+    proxy.half_open();
+    assert_eq!(in_time("a checkout", nonce(&pool, 1)).await.unwrap(), 1);
+    assert_eq!((pool.counters().opened, pool.counters().timeouts), (2, 0));
     at_rest(&pool).await;
     check_books(&pool);
 }

@@ -182,6 +182,12 @@ async fn a_primary_that_takes_no_more_writes_is_left(place: Place) {
     if place == Place::Postgres {
         assert_eq!(broken, 1);
     }
+    at_rest(&pool).await;
+    // After it, not any more.
+    let broken = pool.counters().closed_for(CloseReason::Broken);
+    insert().await.unwrap_err();
+    at_rest(&pool).await;
+    assert_eq!(pool.counters().closed_for(CloseReason::Broken), broken + 1);
     let make_writable: &[&str] = match place {
         Place::Postgres => &["ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()"],
         _ => &["SET GLOBAL read_only = 0"],

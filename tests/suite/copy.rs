@@ -1,7 +1,9 @@
 //! COPY from this side, where the database has it; nowhere does one leave a connection out of step.
 
+use std::time::Duration;
+
 use futures_util::stream;
-use sea_dao::{Error, Session, hooks::StatementKind};
+use sea_dao::{Error, PoolConfig, Session, hooks::StatementKind};
 use sea_orm::{ConnectionTrait, Statement};
 
 use crate::support::{Recorder, TestDb, insert_user, nonce, poll_times};
@@ -13,6 +15,7 @@ for_each_backend!(
     a_copy_dropped_at_any_point_never_reaches_the_next_borrower,
     data_that_does_not_fit_is_an_error_of_the_database,
     a_copy_as_a_plain_statement_is_refused,
+    a_source_may_take_its_time,
 );
 
 const COPY: &str = "COPY note (id, text) FROM STDIN";
@@ -205,4 +208,21 @@ async fn a_copy_as_a_plain_statement_is_refused(db: TestDb) {
     for number in 0..3 {
         assert_eq!(nonce(&*db, number).await.unwrap(), number);
     }
+}
+
+/// The limit of a statement is one for the server.
+async fn a_source_may_take_its_time(db: TestDb) {
+    if !prepared(&db).await {
+        return;
+    }
+    let settings = PoolConfig::default().pool_size(1).max_overflow(0);
+    let settings = settings.statement_timeout(Some(Duration::from_millis(400)));
+    let pool = db.open(|config| config.pool(settings)).await;
+    let session = pool.session();
+    let source = stream::unfold(0, async |number| {
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        (number < 2).then(|| (Ok::<_, Error>(format!("{number}\tlate\n").into_bytes()), number + 1))
+    });
+    assert_eq!(session.copy_in(COPY, source).await.unwrap(), 2);
+    still_in_step(&session).await;
 }

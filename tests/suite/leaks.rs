@@ -11,6 +11,7 @@ for_each_backend!(
     a_setting_does_not_reach_the_next_borrower,
     a_variable_does_not_reach_the_next_borrower,
     a_lock_does_not_reach_the_next_borrower,
+    locked_tables_do_not_reach_the_next_borrower,
     a_temporary_table_does_not_reach_the_next_borrower,
     an_open_transaction_does_not_reach_the_next_borrower,
     everyday_statements_keep_the_connection,
@@ -98,6 +99,18 @@ async fn a_lock_does_not_reach_the_next_borrower(db: TestDb) {
         text(&db.session(), try_outside).await == "1"
     })
     .await;
+}
+
+async fn locked_tables_do_not_reach_the_next_borrower(db: TestDb) {
+    let db_of_one = db.open(|config| config.pool_size(1)).await;
+    // Elsewhere it is possible in a transaction only, and goes with it.
+    let lock = if db.backend() == DbBackend::MySql { "LOCK TABLES tag READ" } else { "SELECT 1" };
+    let session = db_of_one.session();
+    session.execute_unprepared(lock).await.unwrap();
+    drop(session);
+    // With some tables locked, no other could be used.
+    insert_user(&db_of_one, "a").await.unwrap();
+    assert_eq!(count_users(&db_of_one).await, 1);
 }
 
 async fn a_temporary_table_does_not_reach_the_next_borrower(db: TestDb) {
