@@ -135,9 +135,12 @@ async fn create_counts(db: &TestDb) -> BaseDao<count::Entity> {
     BaseDao::new((**db).clone())
 }
 
+/// What is sent in several pieces, and written in one part.
+const COUNTS: i64 = 9_000;
+
 /// Numbers of which the one at `place` is another.
 fn counts(place: i64, other: Number) -> impl Iterator<Item = count::ActiveModel> + Send {
-    (0..MANY).map(move |number| {
+    (0..COUNTS).map(move |number| {
         let number = Set(if number == place { other } else { Number::Large(number) });
         count::ActiveModel { number, ..Default::default() }
     })
@@ -306,7 +309,7 @@ async fn a_row_that_fails_is_named(db: TestDb) {
 async fn a_value_that_no_column_can_hold_is_named(db: TestDb) {
     let all = create_counts(&db).await;
     let within = async |counts_of: &BaseDao<count::Entity>| {
-        for place in [0, 1_234, 2_499] {
+        for place in [0, 8_999] {
             // SQLite and PostgreSQL have no such number, and MariaDB not in this column.
             let error = counts_of.insert_many(counts(place, Number::Unsigned(u64::MAX))).await.unwrap_err();
             assert_eq!(error.row(), Some(place as usize), "{error}");
@@ -317,20 +320,20 @@ async fn a_value_that_no_column_can_hold_is_named(db: TestDb) {
     let tx = db.begin().await.unwrap();
     within(&all.within(&tx)).await;
     tx.commit().await.unwrap();
-    assert_eq!(all.insert_many(counts(-1, Number::Small(0))).await.unwrap(), MANY as u64);
+    assert_eq!(all.insert_many(counts(-1, Number::Small(0))).await.unwrap(), COUNTS as u64);
 }
 
 async fn values_of_another_type_further_on_are_inserted(db: TestDb) {
     let all = create_counts(&db).await;
-    for place in [1, 2_400] {
+    for place in [1, 8_400] {
         let inserted = all.insert_many(counts(place, Number::Small(-1))).await.unwrap();
-        assert_eq!(inserted, MANY as u64);
+        assert_eq!(inserted, COUNTS as u64);
         let tx = db.begin().await.unwrap();
-        assert_eq!(all.within(&tx).insert_many(counts(place, Number::Small(-1))).await.unwrap(), MANY as u64);
+        assert_eq!(all.within(&tx).insert_many(counts(place, Number::Small(-1))).await.unwrap(), COUNTS as u64);
         tx.commit().await.unwrap();
     }
-    let numbers = (0..MANY).sum::<i64>() * 4 - 2 * (1 + 2_400) - 4;
-    assert_eq!(all.query().count().await.unwrap(), 4 * MANY as u64);
+    let numbers = (0..COUNTS).sum::<i64>() * 4 - 2 * (1 + 8_400) - 4;
+    assert_eq!(all.query().count().await.unwrap(), 4 * COUNTS as u64);
     let read = all.query().all().await.unwrap().into_iter().map(|row| match row.number {
         Number::Large(number) => number,
         other => panic!("{other:?}"),
