@@ -438,7 +438,7 @@ async fn types_that_are_read_in_their_own_way(db: TestDb) {
         ..bare(id)
     };
     // The first does not show that it is read in capitals.
-    insert(&db, [named(1, "ADA", None), named(2, "bob", Some("calm")), named(3, "Cyd", Some("wild"))]).await;
+    insert(&db, [named(1, "ADA", Some("CALM")), named(2, "bob", Some("calm")), named(3, "Cyd", Some("wild"))]).await;
     let [read, by_sea_orm] = both::<loud::Entity>(&db).await;
     assert_eq!(read, by_sea_orm);
     assert_eq!(read[1].name, Loud("BOB".to_owned()));

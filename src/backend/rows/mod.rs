@@ -53,7 +53,7 @@ impl<E: EntityTrait> Models<E> {
             Way::Unknown => None,
         };
         let model = E::Model::from_query_result(row, "")?;
-        known::keep::<E>(Shape::learn(&model, cells, known.as_deref()));
+        known::keep::<E>(cells.database(), Shape::learn(&model, cells, known.as_deref()));
         self.0 = way(cells);
         Ok(model)
     }
@@ -61,7 +61,7 @@ impl<E: EntityTrait> Models<E> {
 
 /// How the rows of the result that this one belongs to are read.
 fn way<E: EntityTrait>(row: &dyn Cells) -> Way<E> {
-    match known::shape::<E>() {
+    match known::shape::<E>(row.database()) {
         None if shape::has_columns_of::<E>(row) => Way::Unknown,
         Some(Some(shape)) if shape.fits(row) => {
             Way::ByPosition { blank: shape.blank(), shape, result: row.result_id() }

@@ -1,6 +1,6 @@
 //! Which models are read by position.
 
-use sea_orm::{FromQueryResult as _, QueryResult, entity::prelude::*};
+use sea_orm::{DbBackend, FromQueryResult as _, QueryResult, entity::prelude::*};
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 
 use super::{Models, Way, known};
@@ -116,7 +116,7 @@ where
 async fn a_plain_model_is_read_by_position() {
     let rows = things().await;
     assert!(read::<plain::Entity>(&rows));
-    let shape = known::shape::<plain::Entity>().flatten().expect("a shape");
+    let shape = known::shape::<plain::Entity>(DbBackend::Sqlite).flatten().expect("a shape");
     let (row, blank) = (super::cells(&rows[59]).expect("cells"), shape.blank());
     assert!(shape.read(&blank, row).is_ok_and(|model| model.note.as_deref() == Some("note")));
 }
@@ -125,14 +125,14 @@ async fn a_plain_model_is_read_by_position() {
 async fn a_model_that_is_more_than_plain_columns_is_not() {
     let rows = things().await;
     assert!(!read::<wrapped::Entity>(&rows));
-    assert!(known::shape::<wrapped::Entity>().is_some_and(|shape| shape.is_none()));
+    assert!(known::shape::<wrapped::Entity>(DbBackend::Sqlite).is_some_and(|shape| shape.is_none()));
     assert!(!read::<longer::Entity>(&rows));
-    assert!(known::shape::<longer::Entity>().is_some_and(|shape| shape.is_none()));
+    assert!(known::shape::<longer::Entity>(DbBackend::Sqlite).is_some_and(|shape| shape.is_none()));
 }
 
 #[tokio::test]
 async fn columns_in_another_order_are_found_by_their_names() {
     let rows = rows("SELECT 'name' AS name, 1 AS id").await;
     assert!(!read::<fresh::Entity>(&rows));
-    assert!(known::shape::<fresh::Entity>().is_none(), "it says nothing of the entity");
+    assert!(known::shape::<fresh::Entity>(DbBackend::Sqlite).is_none(), "it says nothing of the entity");
 }

@@ -9,10 +9,12 @@ mod sqlite;
 
 use std::{fmt, sync::atomic::AtomicU32};
 
-use sea_orm::{QueryResult, Value, prelude::Json};
+use sea_orm::{DbBackend, QueryResult, Value, prelude::Json};
 
 /// A driver's row.
 pub(super) trait Cells {
+    fn database(&self) -> DbBackend;
+
     fn result_id(&self) -> ResultId;
 
     /// Whether the first columns have these names, in this order.

@@ -1,6 +1,6 @@
 //! A column of a row of MariaDB or MySQL.
 
-use sea_orm::Value;
+use sea_orm::{DbBackend, Value};
 use sqlx::{
     Column as _, MySql, Row as _, Type,
     mysql::{MySqlRow, MySqlTypeInfo},
@@ -9,6 +9,10 @@ use sqlx::{
 use super::{Cells, LastType, ResultId, begins_with, fits_plain, plain_types, read_plain, result_id};
 
 impl Cells for MySqlRow {
+    fn database(&self) -> DbBackend {
+        DbBackend::MySql
+    }
+
     fn result_id(&self) -> ResultId {
         result_id(self)
     }

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::atomic::Ordering};
 
-use sea_orm::Value;
+use sea_orm::{DbBackend, Value};
 use sqlx::{
     Column as _, Postgres, Row as _, Type,
     postgres::{PgRow, PgTypeInfo},
@@ -11,6 +11,10 @@ use sqlx::{
 use super::{Cells, LastType, ResultId, begins_with, fits_plain, plain_types, read_plain, result_id};
 
 impl Cells for PgRow {
+    fn database(&self) -> DbBackend {
+        DbBackend::Postgres
+    }
+
     fn result_id(&self) -> ResultId {
         result_id(self)
     }

@@ -1,11 +1,15 @@
 //! A column of a row of SQLite. Each value has a type of its own there.
 
-use sea_orm::Value;
+use sea_orm::{DbBackend, Value};
 use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::{Cells, LastType, ResultId, begins_with, plain_types, read_plain, result_id};
 
 impl Cells for SqliteRow {
+    fn database(&self) -> DbBackend {
+        DbBackend::Sqlite
+    }
+
     fn result_id(&self) -> ResultId {
         result_id(self)
     }
