@@ -442,6 +442,7 @@ async fn types_that_are_read_in_their_own_way(db: TestDb) {
     let [read, by_sea_orm] = both::<loud::Entity>(&db).await;
     assert_eq!(read, by_sea_orm);
     assert_eq!(read[1].name, Loud("BOB".to_owned()));
+    db.execute_unprepared("UPDATE sample SET note = NULL WHERE id = 1").await.unwrap();
     let [read, by_sea_orm] = both::<moody::Entity>(&db).await;
     assert_eq!(read, by_sea_orm);
     assert_eq!([&read[0].note, &read[2].note], [&None, &Some(Mood::Wild)]);
