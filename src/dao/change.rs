@@ -72,8 +72,8 @@ pub(super) fn update<E: EntityTrait>(
     let values: Vec<Value> = values::<E>(&sets).collect();
     let mut update = UpdateStatement::new();
     update.table(E::default().table_ref());
-    for (column, value) in key.parts() {
-        update.cond_where(column.eq(value.clone()).into_condition());
+    for condition in key.conditions() {
+        update.cond_where(condition.into_condition());
     }
     if let Some(deleted_at) = deleted_at {
         update.cond_where(deleted_at.is_null().into_condition());

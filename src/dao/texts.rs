@@ -15,7 +15,7 @@ use sea_orm::{
 };
 
 use crate::{
-    backend::{PlainSql, is_bound_as_it_is},
+    backend::{PlainSql, is_bound_as_it_is, padded},
     error::Result,
     session::Session,
 };
@@ -85,8 +85,8 @@ impl Shape {
 
     /// The key's column at `place` is compared with this.
     pub(super) fn compares<C: ColumnTrait>(&mut self, place: usize, column: C, value: &Value) {
-        // Written as IS NULL.
-        self.regular &= *value != value.as_null();
+        // Written as IS NULL, or with a cast.
+        self.regular &= *value != value.as_null() && padded(column, value).is_none();
         self.binds(place, &column.save_as(Expr::Value(value.clone())));
     }
 

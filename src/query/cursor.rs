@@ -51,7 +51,8 @@ impl<E: EntityTrait> QueryBuilder<E> {
     /// The order may have any columns of the entity, in either direction, with NULLs; the key is added where it is
     /// missing, so that all rows are told apart. Walking to the end, each row that stays as it is comes exactly once. A
     /// join that repeats rows breaks that: [`has_related`](Conditions::has_related) or [`distinct`](Self::distinct) does
-    /// not. A limit and an offset of the query give way to the page's.
+    /// not. A limit and an offset of the query give way to the page's. MySQL and MariaDB sort an ENUM by the list of its type:
+    /// the entity has to have its values in the same order, as it was generated.
     ///
     /// A token is text without special meaning in URLs. It holds the values of the columns of the order in one row: order
     /// by nothing that the client must not see. It carries a checksum against accidents, not a signature; what somebody

@@ -8,7 +8,7 @@ use sea_orm::{
 
 use super::{clause::never, order::OrderTerm, scope::table};
 use crate::{
-    backend::{compares_rows_by_index, nulls_are_largest},
+    backend::{compares_rows_by_index, enum_values_beyond, nulls_are_largest, padded},
     convention::is_null,
     error::{Error, Result},
 };
@@ -88,7 +88,7 @@ impl<E: EntityTrait> Keyset<E> {
         match terms.as_slice() {
             // Says nothing new, but an index can begin with it.
             [(first, value), _, ..] if !first.is_nullable() => {
-                Condition::all().add(first.not_before(value, backwards)).add(behind)
+                Condition::all().add(first.not_before(value, backwards, backend)).add(behind)
             }
             _ => behind,
         }
@@ -102,7 +102,7 @@ impl<E: EntityTrait> Keyset<E> {
             return None;
         }
         let row = Expr::tuple(self.0.iter().map(|term| Expr::col(term.column.as_column_ref())));
-        let place = self.0.iter().zip(values).map(|(term, value)| term.column.save_as(Expr::val(value.clone())));
+        let place = self.0.iter().zip(values).map(|(term, value)| term.compared(value));
         let place = Expr::tuple(place);
         Some(match (descending != backwards, inclusive) {
             (false, false) => row.gt(place),
@@ -125,7 +125,7 @@ impl<C: ColumnTrait> Term<C> {
     }
 
     fn same(&self, value: &Value) -> Expr {
-        if is_null(value) { self.column.is_null() } else { self.column.eq(value.clone()) }
+        if is_null(value) { self.column.is_null() } else { self.expression().eq(self.compared(value)) }
     }
 
     /// The column's value comes later than this one; `None` when none can.
@@ -139,17 +139,41 @@ impl<C: ColumnTrait> Term<C> {
         if is_null(value) {
             return (!nulls_come_last).then(|| Condition::all().add(self.column.is_not_null()));
         }
-        let column = self.column;
-        let later = if self.descending == backwards { column.gt(value.clone()) } else { column.lt(value.clone()) };
+        let later = self.later(value, backwards, backend);
         Some(if nulls_come_last && self.is_nullable() {
-            Condition::any().add(later).add(column.is_null())
+            Condition::any().add(later).add(self.column.is_null())
         } else {
             Condition::all().add(later)
         })
     }
 
+    /// The column's value comes later than this one, neither of them being NULL.
+    fn later(&self, value: &Value, backwards: bool, backend: DbBackend) -> Expr {
+        let rises = self.descending == backwards;
+        match enum_values_beyond(backend, self.column.def().get_column_type(), value, rises) {
+            Some(values) if values.is_empty() => never(),
+            Some(values) => self.column.is_in(values),
+            None if rises => self.expression().gt(self.compared(value)),
+            None => self.expression().lt(self.compared(value)),
+        }
+    }
+
     /// The column's value does not come before this one, neither of them being NULL.
-    fn not_before(&self, value: &Value, backwards: bool) -> Expr {
-        if self.descending == backwards { self.column.gte(value.clone()) } else { self.column.lte(value.clone()) }
+    fn not_before(&self, value: &Value, backwards: bool, backend: DbBackend) -> Condition {
+        let rises = self.descending == backwards;
+        let from_here = match enum_values_beyond(backend, self.column.def().get_column_type(), value, rises) {
+            Some(_) => return Condition::any().add(self.later(value, backwards, backend)).add(self.same(value)),
+            None if rises => self.expression().gte(self.compared(value)),
+            None => self.expression().lte(self.compared(value)),
+        };
+        Condition::all().add(from_here)
+    }
+
+    fn expression(&self) -> Expr {
+        Expr::col(self.column.as_column_ref())
+    }
+
+    fn compared(&self, value: &Value) -> Expr {
+        padded(self.column, value).unwrap_or_else(|| self.column.save_as(Expr::val(value.clone())))
     }
 }

@@ -5,10 +5,13 @@ use std::{collections::HashSet, fmt};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IdenStatic, Iterable, ModelTrait, PrimaryKeyToColumn,
     PrimaryKeyTrait, Value,
-    sea_query::{IntoCondition, IntoValueTuple},
+    sea_query::{Expr, ExprTrait, IntoCondition, IntoValueTuple},
 };
 
-use crate::{backend::Capabilities, convention::integer};
+use crate::{
+    backend::{Capabilities, padded},
+    convention::integer,
+};
 
 /// The columns of a primary key with their values.
 pub(crate) struct Key<E: EntityTrait>(Vec<(E::Column, Value)>);
@@ -54,8 +57,13 @@ impl<E: EntityTrait> Key<E> {
         })
     }
 
+    /// Those that hold together for the row with this key.
+    pub(crate) fn conditions(&self) -> impl Iterator<Item = Expr> {
+        self.0.iter().map(|(column, value)| is_part(*column, value))
+    }
+
     pub(crate) fn condition(&self) -> Condition {
-        self.0.iter().fold(Condition::all(), |all, (column, value)| all.add(column.eq(value.clone())))
+        self.conditions().fold(Condition::all(), Condition::add)
     }
 }
 
@@ -73,6 +81,17 @@ impl<E: EntityTrait> fmt::Display for Key<E> {
         }
         Ok(())
     }
+}
+
+fn is_part<C: ColumnTrait>(column: C, value: &Value) -> Expr {
+    match padded(column, value) {
+        Some(padded) => Expr::col(column.as_column_ref()).eq(padded),
+        None => column.eq(value.clone()),
+    }
+}
+
+fn compared<C: ColumnTrait>(column: C, value: &Value) -> Expr {
+    padded(column, value).unwrap_or_else(|| column.save_as(Expr::val(value.clone())))
 }
 
 pub(crate) fn columns<E: EntityTrait>() -> impl Iterator<Item = E::Column> {
@@ -115,8 +134,12 @@ pub(crate) fn any_of<E: EntityTrait>(keys: &[Key<E>]) -> Condition {
     let single = columns::<E>().nth(1).is_none();
     match columns::<E>().next() {
         Some(column) if single => {
-            let values = keys.iter().flat_map(|key| key.0.iter().map(|(_, value)| value.clone()));
-            column.is_in(values).into_condition()
+            let values = keys.iter().flat_map(|key| key.0.iter().map(|(_, value)| value));
+            if values.clone().any(|value| padded(column, value).is_some()) {
+                let values = values.map(|value| compared(column, value));
+                return Expr::col(column.as_column_ref()).is_in(values).into_condition();
+            }
+            column.is_in(values.cloned()).into_condition()
         }
         // Not every database understands a list of tuples.
         _ => keys.iter().fold(Condition::any(), |any, key| any.add(key.condition())),

@@ -17,6 +17,7 @@ mod bulk_update;
 mod by_position;
 mod callback;
 mod cancellation;
+mod compared;
 mod connecting;
 mod conventions;
 mod copy;

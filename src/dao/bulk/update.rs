@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use sea_orm::{
-    ActiveModelBehavior, ColumnTrait, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn,
+    ActiveModelBehavior, ColumnTrait, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn, Value,
     sea_query::{
         Alias, CaseStatement, Condition, Expr, ExprTrait, IntoIden, SelectStatement, TableRef, UpdateStatement,
         ValueTuple,
@@ -21,7 +21,7 @@ use super::{
     rows::{Row, take_columns, take_rows},
 };
 use crate::{
-    backend::Capabilities,
+    backend::{Capabilities, pad, padded_length},
     error::{Error, Result},
     query::Conditions,
     session::{Session, located},
@@ -53,7 +53,12 @@ pub(super) fn update_statement<E: EntityTrait>(
             update.value(*column, new(key.len() + index));
         }
         for (index, column) in key.iter().enumerate() {
-            condition = condition.add(Expr::col(column.as_column_ref()).eq(new(index)));
+            let given: Vec<Value> = rows[..count].iter().map(|row| row.value(*column)).collect();
+            let value = match padded_length(*column, &given) {
+                Some(length) => pad(new(index), length),
+                None => new(index),
+            };
+            condition = condition.add(Expr::col(column.as_column_ref()).eq(value));
         }
         count
     } else {
