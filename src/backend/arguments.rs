@@ -139,6 +139,9 @@ fn add_array(arguments: &mut PgArguments, of: &ArrayType, elements: &[Value]) ->
     }
     macro_rules! add {
         ($variant:ident, |$it:ident| $inner:expr) => {{
+            if elements.iter().any(|element| !matches!(element, Value::$variant(_))) {
+                return Err("an array with elements of another type".into());
+            }
             let each = elements.iter().map(|element| match element {
                 Value::$variant(Some($it)) => Some($inner),
                 _ => None,
@@ -187,6 +190,8 @@ mod tests {
     #[test]
     fn elements_of_several_types_are_refused() {
         let values = array(ArrayType::Int, vec![1_i32.into(), 2_i64.into()]);
+        assert!(arguments(values).is_err());
+        let values = array(ArrayType::Int, vec![2_i64.into(), 3_i64.into()]);
         assert!(arguments(values).is_err());
     }
 
