@@ -12,6 +12,11 @@ pub(crate) fn padded(column: impl ColumnTrait, value: &Value) -> Option<Expr> {
     Some(pad(Expr::val(value.clone()), length))
 }
 
+/// The value as it is compared with the column.
+pub(crate) fn compared(column: impl ColumnTrait, value: &Value) -> Expr {
+    padded(column, value).unwrap_or_else(|| column.save_as(Expr::val(value.clone())))
+}
+
 /// The length that holds all of these values of a `CHAR(n)` column, when one of them is filled up with spaces.
 pub(crate) fn padded_length<'v>(
     column: impl ColumnTrait,

@@ -40,7 +40,7 @@ mod tokens;
 pub use capabilities::Capabilities;
 
 pub(crate) use bulk::{into_array, is_because_of_a_row};
-pub(crate) use compare::{enum_values_beyond, pad, padded, padded_length};
+pub(crate) use compare::{compared, enum_values_beyond, pad, padded, padded_length};
 pub(crate) use copy::{COPY_COLUMNS_SQL, CopyData, copy_sql};
 pub(crate) use dialect::{
     compares_rows_by_index, explain, float_type, has_distinct_on, has_row_locks, insert_returning, integer_type,

@@ -11,7 +11,7 @@ use super::{
     operand::{like_ignoring_case, like_literally, list, lower, split_nulls},
 };
 use crate::{
-    backend::json,
+    backend::{compared, json},
     convention::{Conventions, is_null},
 };
 
@@ -61,38 +61,46 @@ pub trait Conditions<E: EntityTrait>: Sized {
     #[must_use]
     fn eq(self, column: E::Column, value: impl Into<Value>) -> Self {
         let value = value.into();
-        if is_null(&value) { self.is_null(column) } else { self.with(column.eq(value)) }
+        if is_null(&value) {
+            self.is_null(column)
+        } else {
+            self.with(Expr::col(column.as_column_ref()).eq(compared(column, &value)))
+        }
     }
 
     /// The column is not `value`. As in SQL, rows in which it is NULL do not match.
     #[must_use]
     fn ne(self, column: E::Column, value: impl Into<Value>) -> Self {
         let value = value.into();
-        if is_null(&value) { self.is_not_null(column) } else { self.with(column.ne(value)) }
+        if is_null(&value) {
+            self.is_not_null(column)
+        } else {
+            self.with(Expr::col(column.as_column_ref()).ne(compared(column, &value)))
+        }
     }
 
     /// The column is greater than `value`.
     #[must_use]
     fn gt(self, column: E::Column, value: impl Into<Value>) -> Self {
-        self.with(column.gt(value.into()))
+        self.with(Expr::col(column.as_column_ref()).gt(compared(column, &value.into())))
     }
 
     /// The column is at least `value`.
     #[must_use]
     fn ge(self, column: E::Column, value: impl Into<Value>) -> Self {
-        self.with(column.gte(value.into()))
+        self.with(Expr::col(column.as_column_ref()).gte(compared(column, &value.into())))
     }
 
     /// The column is less than `value`.
     #[must_use]
     fn lt(self, column: E::Column, value: impl Into<Value>) -> Self {
-        self.with(column.lt(value.into()))
+        self.with(Expr::col(column.as_column_ref()).lt(compared(column, &value.into())))
     }
 
     /// The column is at most `value`.
     #[must_use]
     fn le(self, column: E::Column, value: impl Into<Value>) -> Self {
-        self.with(column.lte(value.into()))
+        self.with(Expr::col(column.as_column_ref()).lte(compared(column, &value.into())))
     }
 
     /// The column is one of `values`, be they three or three hundred thousand; a `None` among them finds NULL. With no
@@ -131,7 +139,8 @@ pub trait Conditions<E: EntityTrait>: Sized {
     /// The column is between `low` and `high`, both included.
     #[must_use]
     fn between(self, column: E::Column, low: impl Into<Value>, high: impl Into<Value>) -> Self {
-        self.with(column.between(low.into(), high.into()))
+        let (low, high) = (compared(column, &low.into()), compared(column, &high.into()));
+        self.with(Expr::col(column.as_column_ref()).between(low, high))
     }
 
     /// The column matches `pattern`, in which `%` and `_` are wildcards. For text from a user take

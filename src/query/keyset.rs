@@ -8,7 +8,7 @@ use sea_orm::{
 
 use super::{clause::never, order::OrderTerm, scope::table};
 use crate::{
-    backend::{compares_rows_by_index, enum_values_beyond, nulls_are_largest, padded},
+    backend::{compared, compares_rows_by_index, enum_values_beyond, nulls_are_largest},
     convention::is_null,
     error::{Error, Result},
 };
@@ -174,6 +174,6 @@ impl<C: ColumnTrait> Term<C> {
     }
 
     fn compared(&self, value: &Value) -> Expr {
-        padded(self.column, value).unwrap_or_else(|| self.column.save_as(Expr::val(value.clone())))
+        compared(self.column, value)
     }
 }

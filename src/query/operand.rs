@@ -6,7 +6,10 @@ use sea_orm::{
 };
 
 use super::Clause;
-use crate::{backend::list_as_one_value, convention::is_null};
+use crate::{
+    backend::{compared, list_as_one_value, padded_length},
+    convention::is_null,
+};
 
 /// The character that takes the meaning from `%` and `_` in escaped patterns. Unlike a backslash, it is an ordinary
 /// character in the string literals of every database.
@@ -25,6 +28,11 @@ pub(super) fn list<C: ColumnTrait + Send + Sync + 'static>(column: C, values: Ve
         let value = Expr::val(first.clone());
         column.save_as(value.clone()) == value
     });
+    if padded_length(column, &values).is_some() {
+        let values = values.iter().map(|value| compared(column, value));
+        let column = Expr::col(column.as_column_ref());
+        return if negated { column.is_not_in(values) } else { column.is_in(values) }.into();
+    }
     Clause::late(move |backend| {
         let one =
             if plain { list_as_one_value(backend, Expr::col(column.as_column_ref()), &values, negated) } else { None };

@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use crate::{
-    backend::{Capabilities, padded},
+    backend::{Capabilities, compared, padded},
     convention::integer,
 };
 
@@ -88,10 +88,6 @@ fn is_part<C: ColumnTrait>(column: C, value: &Value) -> Expr {
         Some(padded) => Expr::col(column.as_column_ref()).eq(padded),
         None => column.eq(value.clone()),
     }
-}
-
-fn compared<C: ColumnTrait>(column: C, value: &Value) -> Expr {
-    padded(column, value).unwrap_or_else(|| column.save_as(Expr::val(value.clone())))
 }
 
 pub(crate) fn columns<E: EntityTrait>() -> impl Iterator<Item = E::Column> {

@@ -1,6 +1,6 @@
 //! Values that a database reads, compares and sorts in different ways.
 
-use sea_dao::{BaseDao, Result};
+use sea_dao::{BaseDao, Result, query::Conditions};
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DbBackend, DeriveActiveEnum, EnumIter, IntoActiveModel, entity::prelude::*,
     query::Order,
@@ -8,7 +8,12 @@ use sea_orm::{
 
 use crate::support::TestDb;
 
-for_each_backend!(texts_of_a_fixed_length, keys_of_a_fixed_length, enums_in_their_own_order);
+for_each_backend!(
+    texts_of_a_fixed_length,
+    keys_of_a_fixed_length,
+    conditions_on_texts_of_a_fixed_length,
+    enums_in_their_own_order,
+);
 
 /// PostgreSQL gives what is shorter than the column with spaces behind it.
 mod code {
@@ -27,7 +32,43 @@ mod code {
     }
 
     #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
-    pub(super) enum Relation {}
+    pub(super) enum Relation {
+        #[sea_orm(has_many = "super::use_of::Entity")]
+        Use,
+    }
+
+    impl Related<super::use_of::Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::Use.def()
+        }
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+mod use_of {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Debug, Clone, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "use_of")]
+    pub(super) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(super) id: i64,
+        #[sea_orm(column_type = "Char(Some(8))", nullable)]
+        pub(super) code: Option<String>,
+    }
+
+    #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+    pub(super) enum Relation {
+        #[sea_orm(belongs_to = "super::code::Entity", from = "Column::Code", to = "super::code::Column::Code")]
+        Code,
+    }
+
+    impl Related<super::code::Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::Code.def()
+        }
+    }
 
     impl ActiveModelBehavior for ActiveModel {}
 }
@@ -141,6 +182,36 @@ async fn keys_of_a_fixed_length(db: TestDb) {
     codes.delete(&rows[1]).await.unwrap();
     assert_eq!(codes.delete_many(keys()).await.unwrap(), 1);
     assert_eq!(codes.count().await.unwrap(), 11);
+}
+
+async fn conditions_on_texts_of_a_fixed_length(db: TestDb) {
+    use code::Column::{Code, Name};
+    let codes = codes(&db).await;
+    let uses = BaseDao::<use_of::Entity>::new((*db).clone());
+    db.execute_unprepared("CREATE TABLE use_of (id BIGINT PRIMARY KEY, code CHAR(8))").await.unwrap();
+    let use_of = |id: i64| use_of::ActiveModel { id: Set(id), code: Set((id % 3 > 0).then(|| format!("c{}", id % 3))) };
+    uses.insert_many((0..9).map(use_of)).await.unwrap();
+
+    let read = codes.find_by_id("c1").await.unwrap().unwrap();
+    let code = || read.code.clone();
+    assert_eq!(codes.count().eq(Code, code()).await.unwrap(), 1);
+    assert_eq!(codes.count().ne(Code, code()).await.unwrap(), 13);
+    assert_eq!(codes.count().in_(Code, [code(), "c2".to_owned()]).await.unwrap(), 2);
+    assert_eq!(codes.count().not_in(Code, [code(), "c2".to_owned()]).await.unwrap(), 12);
+    assert_eq!(codes.count().between(Code, code(), code()).await.unwrap(), 1);
+    assert_eq!(codes.count().ge(Code, code()).le(Code, code()).await.unwrap(), 1);
+    assert_eq!(codes.count().gt(Code, code()).lt(Code, code()).await.unwrap(), 0);
+
+    let used = codes.query().in_(Name, ["0", "1", "2"]).order_asc(Code).with_many(use_of::Entity).all().await.unwrap();
+    assert_eq!(used.iter().map(|(_, uses)| uses.len()).collect::<Vec<_>>(), [0, 3, 3]);
+    let found = uses.query().with_one(code::Entity).all().await.unwrap();
+    assert_eq!(found.iter().filter(|(_, code)| code.is_some()).count(), 6);
+
+    let (found, inserted) = codes.find_or_insert([Code], read.clone().into_active_model().reset_all()).await.unwrap();
+    assert_eq!((&found, inserted), (&read, false));
+    let upserted =
+        codes.upsert_many_returning([code::ActiveModel { name: Set("up".into()), ..read.into_active_model() }]);
+    assert_eq!(upserted.await.unwrap()[0].name, "up");
 }
 
 async fn enums_in_their_own_order(db: TestDb) {

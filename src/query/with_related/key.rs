@@ -54,8 +54,8 @@ pub(super) struct Part {
     pub(super) selected: Expr,
     /// As what it is read.
     pub(super) kind: ArrayType,
-    /// Makes a value of the column's type out of a bound one.
-    pub(super) cast: Box<dyn Fn(Expr) -> Expr + Send + Sync>,
+    /// Binds a value as one of the column's type.
+    pub(super) cast: Box<dyn Fn(&Value) -> Expr + Send + Sync>,
 }
 
 /// The name under which a part of the key is read.
@@ -101,23 +101,29 @@ pub(super) fn any_of(parts: &[Part], keys: &[Key], backend: DbBackend) -> Condit
         return one_value(part, keys, backend).unwrap_or_else(|| one_by_one(part, keys)).into_condition();
     }
     keys.iter().fold(Condition::any(), |any, key| {
-        let whole = parts.iter().zip(&key.0).fold(Condition::all(), |all, (part, value)| {
-            all.add(part.column.clone().eq((part.cast)(Expr::val(value.clone()))))
-        });
+        let whole = parts
+            .iter()
+            .zip(&key.0)
+            .fold(Condition::all(), |all, (part, value)| all.add(part.column.clone().eq((part.cast)(value))));
         any.add(whole)
     })
 }
 
 fn one_value(part: &Part, keys: &[Key], backend: DbBackend) -> Option<Expr> {
-    let plain = (part.cast)(Expr::val(1)) == Expr::val(1);
     let values: Vec<Value> = values(keys).collect();
+    let is_plain = |value: &Value| (part.cast)(value) == Expr::val(value.clone());
+    // A cast that the entity asks for is one of each value; other values than texts have none of their own.
+    let plain = is_plain(&1.into())
+        && values
+            .iter()
+            .all(|value| !matches!(value, Value::String(Some(text)) if text.ends_with(' ')) || is_plain(value));
     plain.then(|| list_as_one_value(backend, part.column.clone(), &values, false)).flatten()
 }
 
 fn one_by_one(part: &Part, keys: &[Key]) -> Expr {
     let mut values: Vec<Value> = values(keys).collect();
     fill_up(&mut values);
-    part.column.clone().is_in(values.into_iter().map(|value| (part.cast)(Expr::val(value))))
+    part.column.clone().is_in(values.iter().map(|value| (part.cast)(value)))
 }
 
 fn values(keys: &[Key]) -> impl Iterator<Item = Value> {

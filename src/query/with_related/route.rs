@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use sea_orm::{
     ColumnTrait, Condition, DbBackend, EntityTrait, Identity, Iterable, JoinType, Linked, ModelTrait,
-    PrimaryKeyToColumn, Related, RelationDef, RelationType,
+    PrimaryKeyToColumn, Related, RelationDef, RelationType, Value,
     sea_query::{Alias, ArrayType, DynIden, Expr, ExprTrait, IntoIden, SelectStatement, TableRef},
 };
 
@@ -13,7 +13,7 @@ use super::{
     key::{Key, Part, is_exact, is_integer, name},
 };
 use crate::{
-    backend::integer_type,
+    backend::{compared, integer_type, padded},
     error::{Error, Result},
 };
 
@@ -147,13 +147,16 @@ fn part_at_end<E: EntityTrait, R: EntityTrait>(
     end: Option<Alias>,
     backend: DbBackend,
 ) -> Part {
-    let cast = Box::new(|value| value);
     let Some(end) = end else {
         let column = Expr::col((R::default().into_iden(), to.clone()));
-        let own = R::Column::from_str(&to.to_string()).map(R::Model::get_value_type);
-        let kind = own.unwrap_or_else(|_| E::Model::get_value_type(from));
+        let own = R::Column::from_str(&to.to_string()).ok();
+        let kind = own.map_or_else(|| E::Model::get_value_type(from), R::Model::get_value_type);
+        let cast = Box::new(move |value: &Value| {
+            own.and_then(|own| padded(own, value)).unwrap_or_else(|| Expr::val(value.clone()))
+        });
         return Part { selected: column.clone(), column, kind, cast };
     };
+    let cast = Box::new(|value: &Value| Expr::val(value.clone()));
     let column = Expr::col((end.into_iden(), to.clone()));
     let kind = E::Model::get_value_type(from);
     if !is_integer(&kind) {
@@ -168,6 +171,6 @@ fn part_at_end<E: EntityTrait, R: EntityTrait>(
 fn own_part<E: EntityTrait>(column: E::Column, start: &Alias) -> Part {
     let here = || Expr::col((start.clone().into_iden(), column.into_iden()));
     let kind = E::Model::get_value_type(column);
-    let cast = Box::new(move |value| column.save_as(value));
+    let cast = Box::new(move |value: &Value| compared(column, value));
     Part { column: here(), selected: column.select_as(here()), kind, cast }
 }

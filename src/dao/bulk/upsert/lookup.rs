@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sea_orm::{
     ActiveModelBehavior, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
     QuerySelect, QueryTrait, Value,
-    sea_query::{Expr, SelectStatement, UnionType},
+    sea_query::{Expr, ExprTrait, SelectStatement, UnionType},
 };
 
 use super::{
@@ -18,7 +18,12 @@ use super::{
     },
     plan::Plan,
 };
-use crate::{backend::Models, error::Result, query::Conditions, session::Session};
+use crate::{
+    backend::{Models, compared},
+    error::Result,
+    query::Conditions,
+    session::Session,
+};
 
 /// What is in the way of a row.
 pub(super) enum Standing<E: EntityTrait> {
@@ -131,7 +136,9 @@ where
 
     fn condition(&self, values: &[Value]) -> Condition {
         let pairs = self.target.iter().zip(values);
-        pairs.fold(Condition::all(), |all, (column, value)| all.add(column.eq(value.clone())))
+        pairs.fold(Condition::all(), |all, (column, value)| {
+            all.add(Expr::col(column.as_column_ref()).eq(compared(*column, value)))
+        })
     }
 
     /// The rows with these keys, deleted or not, by the text of their keys.
