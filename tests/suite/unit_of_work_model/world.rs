@@ -78,7 +78,7 @@ impl<'d> World<'d> {
                 }
                 _ if self.db.capabilities().server => {
                     self.note("kill");
-                    self.db.kill_server_sessions().await;
+                    self.db.end_server_sessions().await;
                     self.killed = true;
                 }
                 _ => {}
