@@ -17,7 +17,7 @@ use crate::{
 /// What a checkout takes from the 128 units that tokio lets a task have before another one's turn. A server that is near
 /// may have answered before the task looks, so that it never waits: without this it would run a hundred statements while
 /// others have not run one.
-const BUDGET_PER_CHECKOUT: u32 = 16;
+const BUDGET_PER_CHECKOUT: u32 = 10;
 
 /// What the holder of a lease is going to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
