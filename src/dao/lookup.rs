@@ -1,6 +1,6 @@
 //! SELECT by primary key.
 
-use sea_orm::{DbBackend, EntityTrait, IdenStatic, Value, Values};
+use sea_orm::{DbBackend, EntityTrait, IdenStatic, Values};
 
 use super::{
     BaseDao,
@@ -17,14 +17,10 @@ pub(super) fn select_by_key<E: EntityTrait>(dao: &BaseDao<E>, key: Key<E>, backe
         shape.compares(place, column, value);
     }
     if let Some(sql) = shape.known() {
-        return Ok(Ready::Known(sql, Values(values(key).collect())));
+        return Ok(Ready::Known(sql, Values(key.into_values().collect())));
     }
-    let statement = dao.query().filter(key.condition()).limit(1).build(backend)?;
-    shape.keep(&statement, values(key));
+    // No LIMIT: a key has one row at most, and a LIMIT would cost the server a node of its plan.
+    let statement = dao.query().filter(key.condition()).build(backend)?;
+    shape.keep(&statement, key.into_values());
     Ok(Ready::Built(statement))
-}
-
-/// Those of the key, and the LIMIT.
-fn values<E: EntityTrait>(key: Key<E>) -> impl Iterator<Item = Value> {
-    key.into_values().chain([1_u64.into()])
 }

@@ -14,10 +14,10 @@ use crate::{
     pool::PooledConnection,
 };
 
-/// What a checkout takes from the 128 units that tokio lets a task have before another one's turn. A server that is near
+/// What a statement takes from the 128 units that tokio lets a task have before another one's turn. A server that is near
 /// may have answered before the task looks, so that it never waits: without this it would run a hundred statements while
 /// others have not run one.
-const BUDGET_PER_CHECKOUT: u32 = 10;
+const BUDGET_PER_STATEMENT: u32 = 4;
 
 /// What the holder of a lease is going to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,10 +78,10 @@ impl Lease {
         };
         // From here on the slot is busy until the lease is dropped.
         let mut lease = Self { core: core.clone(), connection: held };
+        for _ in 0..BUDGET_PER_STATEMENT {
+            consume_budget().await;
+        }
         if lease.connection.is_none() {
-            for _ in 0..BUDGET_PER_CHECKOUT {
-                consume_budget().await;
-            }
             let started = Instant::now();
             let mut connection = core.pool.acquire().await?;
             connection.borrowed_by(core.id, core.location, started.elapsed());

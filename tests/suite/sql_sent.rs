@@ -9,14 +9,25 @@ use sea_dao::{
     BaseDao,
     query::{Conditions, QueryBuilder},
 };
-use sea_orm::{DbBackend, prelude::Decimal};
+use sea_orm::{ConnectionTrait as _, DbBackend, prelude::Decimal};
 
 use crate::{
     dialects::in_dialect,
     support::{TestDb, insert_user},
 };
 
-for_each_backend!(rows, columns_and_counts, aggregates, plans, pages, cursors, cursors_over_columns_with_null, parts);
+for_each_backend!(
+    rows,
+    by_key,
+    a_key_that_many_rows_have,
+    columns_and_counts,
+    aggregates,
+    plans,
+    pages,
+    cursors,
+    cursors_over_columns_with_null,
+    parts
+);
 
 type Items = BaseDao<order_item::Entity>;
 
@@ -70,6 +81,49 @@ async fn rows(db: TestDb) {
     sent(&db, &[&format!(r#"SELECT {ROW} {FROM} WHERE "order_item"."quantity" = ? LIMIT ?"#)]);
     assert_eq!(dear(&items).stream().try_collect::<Vec<_>>().await.unwrap().len(), 4);
     sent(&db, &[&format!("SELECT {ROW} {FROM} {DEAR}")]);
+}
+
+async fn by_key(db: TestDb) {
+    let items = items(&db).await;
+    let first = items.query().order_asc(Id).first().await.unwrap().unwrap();
+    db.recorder().forget();
+    // Built once and kept, so the second look may differ from the first.
+    for _ in 0..2 {
+        assert_eq!(items.find_by_id(first.id).await.unwrap().unwrap(), first);
+        sent(&db, &[&format!(r#"SELECT {ROW} {FROM} WHERE "order_item"."id" = ?"#)]);
+    }
+}
+
+mod twin {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "twin")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key)]
+        pub(crate) id: i64,
+        pub(crate) name: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// What the entity calls a key may be none in the database, as with a view.
+async fn a_key_that_many_rows_have(db: TestDb) {
+    db.execute_unprepared("CREATE TABLE twin (id BIGINT NOT NULL, name VARCHAR(200) NOT NULL)").await.unwrap();
+    let rows = vec![format!("(1, '{}')", "x".repeat(200)); 500].join(", ");
+    db.execute_unprepared(&format!("INSERT INTO twin (id, name) VALUES {rows}, (2, 'two')")).await.unwrap();
+    let session = db.session();
+    let twins = BaseDao::<twin::Entity>::new((*db).clone()).within(&session);
+    for _ in 0..3 {
+        assert_eq!(twins.find_by_id(1).await.unwrap().unwrap().id, 1);
+        assert_eq!(twins.find_by_id(2).await.unwrap().unwrap().name, "two");
+    }
+    drop((twins, session));
+    assert!(db.counters().closed.iter().all(|(_, closed)| *closed == 0), "{:?}", db.counters().closed);
 }
 
 async fn columns_and_counts(db: TestDb) {
