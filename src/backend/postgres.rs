@@ -16,6 +16,7 @@ use super::{
     driver::{Aborted, CopySource, Driver, TransactionOptions, bad_url},
     errors::Effect,
     input::bind_limit,
+    limit::with_usual_limit_written_out,
     probe::{Probe, Switch},
 };
 use crate::error::{Error, ErrorClass, Result};
@@ -68,6 +69,13 @@ impl Backend for Postgres {
             sql.push_str(&format!(" {access}"));
         }
         Ok(sql.into())
+    }
+
+    fn written_out(sql: Arc<str>, values: Option<Values>) -> (Arc<str>, Option<Values>) {
+        match values {
+            Some(values) => with_usual_limit_written_out(sql, values),
+            None => (sql, None),
+        }
     }
 
     fn arguments(values: Values) -> Result<PgArguments, BoxDynError> {

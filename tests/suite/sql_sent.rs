@@ -9,7 +9,7 @@ use sea_dao::{
     BaseDao,
     query::{Conditions, QueryBuilder},
 };
-use sea_orm::{ConnectionTrait as _, DbBackend, prelude::Decimal};
+use sea_orm::{ConnectionTrait as _, DbBackend, QueryResult, Statement, prelude::Decimal};
 
 use crate::{
     dialects::in_dialect,
@@ -20,6 +20,7 @@ for_each_backend!(
     rows,
     by_key,
     a_key_that_many_rows_have,
+    a_plan_outlives_its_execution,
     columns_and_counts,
     aggregates,
     plans,
@@ -124,6 +125,36 @@ async fn a_key_that_many_rows_have(db: TestDb) {
     }
     drop((twins, session));
     assert!(db.counters().closed.iter().all(|(_, closed)| *closed == 0), "{:?}", db.counters().closed);
+}
+
+/// What the server says of the statements that it keeps, where it keeps plans.
+async fn a_plan_outlives_its_execution(db: TestDb) {
+    let items = items(&db).await;
+    if db.capabilities().copy_in {
+        let many = "INSERT INTO order_item (order_id, sku, quantity, unit_price) \
+                    SELECT order_id, sku || n, quantity, unit_price FROM order_item, generate_series(1, 1000) AS n";
+        db.outside().execute_unprepared(many).await.unwrap();
+        db.outside().execute_unprepared("ANALYZE order_item").await.unwrap();
+    }
+    let session = db.session();
+    let items = items.within(&session);
+    for _ in 0..20 {
+        assert_eq!(items.query().ge(Id, 0).order_asc(Id).limit(2).all().await.unwrap().len(), 2);
+        assert_eq!(items.query().ge(Id, 0).order_asc(Id).limit(3).offset(1).all().await.unwrap().len(), 3);
+    }
+    if !db.capabilities().copy_in {
+        return;
+    }
+    let kept =
+        "SELECT statement, generic_plans FROM pg_prepared_statements WHERE statement LIKE 'SELECT \"order_item\"%'";
+    let kept = session.query_all_raw(Statement::from_string(DbBackend::Postgres, kept)).await.unwrap();
+    let plans = |end: &str| {
+        let is_it = |row: &&QueryResult| row.try_get::<String>("", "statement").unwrap().ends_with(end);
+        kept.iter().find(is_it).unwrap().try_get::<i64>("", "generic_plans").unwrap()
+    };
+    assert!(plans("LIMIT 2") > 0, "no plan was kept");
+    // Why the number stands in the text.
+    assert_eq!(plans("LIMIT $2 OFFSET $3"), 0);
 }
 
 async fn columns_and_counts(db: TestDb) {
