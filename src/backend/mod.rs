@@ -36,6 +36,8 @@ mod signature;
 mod sqlite;
 mod tables;
 mod tokens;
+#[cfg(feature = "postgres")]
+mod usual_limit;
 
 pub use capabilities::Capabilities;
 

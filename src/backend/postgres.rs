@@ -16,8 +16,8 @@ use super::{
     driver::{Aborted, CopySource, Driver, TransactionOptions, bad_url},
     errors::Effect,
     input::bind_limit,
-    limit::with_usual_limit_written_out,
     probe::{Probe, Switch},
+    usual_limit::with_usual_limit_written_out,
 };
 use crate::error::{Error, ErrorClass, Result};
 
