@@ -38,7 +38,7 @@ pub(crate) trait Contender: Send + Sync {
     async fn request_of_3(&self, ids: [i64; 3]) -> Result<Vec<Model>>;
     /// Inserts all of the users or none, in the contender's own best way that needs no more than its documentation.
     async fn bulk_insert(&self, users: Vec<NewUser>) -> Result<()>;
-    /// Whether it has ways of its own for the five methods that follow, or is what those are compared with.
+    /// Whether it has ways of its own for the methods that follow, or is what those are compared with.
     fn has_bulk(&self) -> bool {
         false
     }
@@ -55,6 +55,16 @@ pub(crate) trait Contender: Send + Sync {
     /// Gives each of these users a balance of its own, all of them or none.
     async fn bulk_update(&self, balances: Vec<(i64, i64)>) -> Result<()> {
         let _ = balances;
+        Err("not taking part".into())
+    }
+    /// Gives each of these rows of a plain table a value of its own, all of them or none.
+    async fn revise(&self, values: Vec<(i64, f64)>) -> Result<()> {
+        let _ = values;
+        Err("not taking part".into())
+    }
+    /// The values of these two.
+    async fn readings(&self, ids: [i64; 2]) -> Result<Vec<f64>> {
+        let _ = ids;
         Err("not taking part".into())
     }
     /// Inserts orders with their items, and tags, all of them or none, and gives them back with the keys that the database

@@ -10,6 +10,9 @@ use crate::{contender::Result, reading};
 /// Users in the table before a contender's turn.
 pub(crate) const USERS: i64 = 10_000;
 
+/// Rows of the plain table before a contender's turn.
+pub(crate) const READINGS: i64 = 10_000;
+
 /// A database with the schema of the tests.
 pub(crate) struct Store(DatabaseConnection);
 
@@ -30,7 +33,7 @@ impl Store {
         Ok(Self(connection))
     }
 
-    /// Leaves exactly the users that each turn begins with, and nothing in the other tables that are written.
+    /// Leaves exactly the rows that each turn begins with.
     pub(crate) async fn fill(&self) -> Result<()> {
         let columns = "\"user\" (username, email, phone, status, balance, profile)";
         let sql = match self.0.get_database_backend() {
@@ -38,7 +41,8 @@ impl Store {
                 "TRUNCATE \"user\", tag, reading RESTART IDENTITY CASCADE; \
                  INSERT INTO {columns} SELECT 'user-' || n, 'user-' || n || '@example.com', '+49' || n, 1, n * 100, \
                  '{{\"language\": \"en\", \"newsletter\": true}}' FROM generate_series(1, {USERS}) AS n; \
-                 ANALYZE \"user\""
+                 INSERT INTO reading (sensor, taken_at, value) SELECT n % 100, now(), n FROM generate_series(1, {READINGS}) AS n; \
+                 ANALYZE \"user\", reading"
             ),
             _ => format!(
                 "DELETE FROM \"user\"; DELETE FROM sqlite_sequence WHERE name = 'user'; \

@@ -12,7 +12,7 @@ use entities::user::Model;
 
 use crate::{
     contender::{Contender, NewUser, Result},
-    fixture::USERS,
+    fixture::{READINGS, USERS},
     graph::NewGraph,
     reading::readings,
 };
@@ -30,6 +30,7 @@ pub(crate) enum Scenario {
     BulkInsert100k,
     BulkInsert100kReturning,
     BulkUpdate10k,
+    BulkUpdate10kPlain,
     FlushGraph,
     Loader,
     SqlitePointSelect,
@@ -48,6 +49,7 @@ impl Scenario {
         Self::BulkInsert100k,
         Self::BulkInsert100kReturning,
         Self::BulkUpdate10k,
+        Self::BulkUpdate10kPlain,
         Self::FlushGraph,
         Self::Loader,
     ];
@@ -65,6 +67,7 @@ impl Scenario {
             Self::BulkInsert100k => "bulk_insert_100k",
             Self::BulkInsert100kReturning => "bulk_insert_100k_returning",
             Self::BulkUpdate10k => "bulk_update_10k",
+            Self::BulkUpdate10kPlain => "bulk_update_10k_plain",
             Self::FlushGraph => "flush_graph",
             Self::Loader => "loader",
             Self::SqlitePointSelect => "sqlite_point_select",
@@ -80,6 +83,7 @@ impl Scenario {
             | Self::BulkInsert100k
             | Self::BulkInsert100kReturning
             | Self::BulkUpdate10k
+            | Self::BulkUpdate10kPlain
             | Self::FlushGraph => Some(1),
             _ => None,
         }
@@ -92,6 +96,7 @@ impl Scenario {
             Self::BulkInsert100k
                 | Self::BulkInsert100kReturning
                 | Self::BulkUpdate10k
+                | Self::BulkUpdate10kPlain
                 | Self::FlushGraph
                 | Self::Loader
         )
@@ -107,6 +112,7 @@ impl Scenario {
                 | Self::BulkInsert100k
                 | Self::BulkInsert100kReturning
                 | Self::BulkUpdate10k
+                | Self::BulkUpdate10kPlain
                 | Self::FlushGraph
                 | Self::SqliteInsert
         )
@@ -129,6 +135,7 @@ impl Scenario {
             Self::BulkUpdate10k => {
                 contender.bulk_update((1..=USERS).map(|id| (id, random.i64(0..1_000))).collect()).await?
             }
+            Self::BulkUpdate10kPlain => contender.revise((1..=READINGS).map(|id| (id, random.f64())).collect()).await?,
             Self::FlushGraph => drop(black_box(contender.flush_graph(NewGraph::of_user(id())).await?)),
             Self::Loader => drop(black_box(contender.load(id()).await?)),
         }
@@ -173,7 +180,7 @@ impl Scenario {
                 }
                 Self::BulkInsert100k => {
                     contender.import(readings(3)).await?;
-                    first.import_returning(readings(1)).await?[0].id == 4 * (i64::try_from(index)? + 1)
+                    first.import_returning(readings(1)).await?[0].id == READINGS + 4 * (i64::try_from(index)? + 1)
                 }
                 Self::BulkInsert100kReturning => {
                     let given = readings(3);
@@ -186,6 +193,11 @@ impl Scenario {
                     let updated = first.list_100(6).await?;
                     (updated[0].balance, updated[1].balance) == (70, 80)
                         && updated[0].updated_at > updated[2].updated_at
+                }
+                Self::BulkUpdate10kPlain => {
+                    let value = i32::try_from(index)?.into();
+                    contender.revise(vec![(7, value), (8, value + 0.5)]).await?;
+                    first.readings([7, 8]).await? == [value, value + 0.5]
                 }
                 Self::FlushGraph => {
                     let new = NewGraph::of_user(42);

@@ -94,6 +94,16 @@ impl Contender for SeaDao {
         Ok(())
     }
 
+    async fn revise(&self, values: Vec<(i64, f64)>) -> Result<()> {
+        let changes = values.into_iter().map(|(id, value)| reading::ActiveModel {
+            id: Set(id),
+            value: Set(value),
+            ..Default::default()
+        });
+        self.readings.update_many(changes).await?;
+        Ok(())
+    }
+
     async fn flush_graph(&self, graph: NewGraph) -> Result<Graph> {
         let session = self.database.session();
         let tags = session.add_all(graph.tags.into_iter().map(graph::tag));

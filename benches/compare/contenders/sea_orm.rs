@@ -128,6 +128,20 @@ impl Contender for SeaOrm {
         Ok(transaction.commit().await?)
     }
 
+    async fn revise(&self, values: Vec<(i64, f64)>) -> Result<()> {
+        let transaction = self.connection.begin().await?;
+        for (id, value) in values {
+            let changed = reading::ActiveModel { id: Set(id), value: Set(value), ..Default::default() };
+            changed.update(&transaction).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    async fn readings(&self, ids: [i64; 2]) -> Result<Vec<f64>> {
+        let found = reading::Entity::find().filter(reading::Column::Id.is_in(ids)).order_by_asc(reading::Column::Id);
+        Ok(found.all(&self.connection).await?.into_iter().map(|row| row.value).collect())
+    }
+
     /// A row needs the key of another: one statement for each.
     async fn flush_graph(&self, graph: NewGraph) -> Result<Graph> {
         let transaction = self.connection.begin().await?;
