@@ -34,6 +34,9 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 }
 
 async fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(path) = &arguments.plot {
+        fs::write(path, "").map_err(|error| format!("{}: {error}", path.display()))?;
+    }
     let mut groups = Vec::new();
     if arguments.wants(Scenario::POSTGRES) {
         let server = Server::create().await?;

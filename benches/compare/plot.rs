@@ -10,6 +10,8 @@ const WIDTH: f64 = 900.0;
 const BAR: f64 = 11.0;
 const GAP: f64 = 14.0;
 const TOP: f64 = 70.0;
+/// Bars of greater ratios are cut, so that the others can be told apart.
+const LONGEST: f64 = 6.0;
 
 /// Draws all groups.
 pub(crate) fn draw(groups: &[Group]) -> String {
@@ -22,7 +24,8 @@ pub(crate) fn draw(groups: &[Group]) -> String {
 fn write(svg: &mut String, groups: &[Group]) -> fmt::Result {
     let bars: usize = groups.iter().map(|group| group.results.len()).sum();
     let height = TOP + bars as f64 * BAR + groups.len() as f64 * GAP + 20.0;
-    let largest = groups.iter().flat_map(|group| &group.results).map(|result| result.ratio).fold(1.0, f64::max);
+    let largest =
+        groups.iter().flat_map(|group| &group.results).map(|result| result.ratio).fold(1.0, f64::max).min(LONGEST);
     let scale = (WIDTH - LEFT - 60.0) / largest;
     writeln!(
         svg,
@@ -40,7 +43,7 @@ fn write(svg: &mut String, groups: &[Group]) -> fmt::Result {
         let middle = y + group.results.len() as f64 * BAR / 2.0 + 4.0;
         writeln!(svg, "<text x=\"{:.0}\" y=\"{middle:.1}\" text-anchor=\"end\">{}</text>", LEFT - 8.0, title(group))?;
         for result in &group.results {
-            let (length, color) = (result.ratio * scale, color(groups, result.name));
+            let (length, color) = (result.ratio.min(LONGEST) * scale, color(groups, result.name));
             writeln!(
                 svg,
                 "<rect x=\"{LEFT}\" y=\"{y:.1}\" width=\"{length:.1}\" height=\"{:.1}\" fill=\"{color}\"/>\
