@@ -237,7 +237,7 @@ where
         .boxed()
     }
 
-    fn begin(&mut self, sql: Arc<str>, read_only: bool) -> BoxFuture<'_, sqlx::Result<ExecResult>> {
+    fn begin(&mut self, sql: Arc<str>, read_only: bool) -> BoxFuture<'_, sqlx::Result<()>> {
         async move {
             if let Some(switch) = B::READ_ONLY_SWITCH.filter(|_| read_only) {
                 let row = self.inner.fetch_one(AssertSqlSafe(switch.ask)).await.map(QueryResult::from)?;
@@ -247,7 +247,7 @@ where
                     self.switched_on = Some(switch);
                 }
             }
-            let begun = self.inner.execute(AssertSqlSafe(sql)).await.map(ExecResult::from);
+            let begun = self.inner.execute(AssertSqlSafe(sql)).await.map(drop);
             if begun.is_err() {
                 self.switch_off().await?;
             }
@@ -256,11 +256,10 @@ where
         .boxed()
     }
 
-    fn end(&mut self, sql: Arc<str>) -> BoxFuture<'_, sqlx::Result<ExecResult>> {
+    fn end(&mut self, sql: Arc<str>) -> BoxFuture<'_, sqlx::Result<()>> {
         async move {
-            let ended = self.inner.execute(AssertSqlSafe(sql)).await?;
-            self.switch_off().await?;
-            Ok(ended.into())
+            self.inner.execute(AssertSqlSafe(sql)).await?;
+            self.switch_off().await
         }
         .boxed()
     }

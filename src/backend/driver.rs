@@ -48,9 +48,9 @@ pub(crate) trait RawConnection: Send {
     /// Begins a transaction with `sql`; when it is to write nothing, the database MUST be kept from writing until
     /// [`end`](Self::end) even where `sql` does not do that. After a failure that leaves the connection usable, no
     /// transaction is open.
-    fn begin(&mut self, sql: Arc<str>, read_only: bool) -> BoxFuture<'_, sqlx::Result<ExecResult>>;
+    fn begin(&mut self, sql: Arc<str>, read_only: bool) -> BoxFuture<'_, sqlx::Result<()>>;
     /// Ends the transaction with `sql`.
-    fn end(&mut self, sql: Arc<str>) -> BoxFuture<'_, sqlx::Result<ExecResult>>;
+    fn end(&mut self, sql: Arc<str>) -> BoxFuture<'_, sqlx::Result<()>>;
     /// Takes everything from the session that was set in it. `false`: this database cannot.
     fn reset(&mut self) -> BoxFuture<'_, sqlx::Result<bool>>;
     /// Says goodbye to the other side and closes.

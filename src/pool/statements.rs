@@ -165,14 +165,14 @@ impl Connection {
         let flight = self.depart(StatementKind::Begin, &sql, None);
         let limit = self.statement_timeout;
         let result = bounded(limit, self.raw()?.begin(sql, read_only)).await;
-        let result = self.arrive(flight, result, false, ExecResult::rows_affected);
+        let result = self.arrive(flight, result, false, |()| 0);
         if let Err(error) = &result
             && self.is_usable()
         {
             self.transaction_span.end("begin", error.class());
             self.transaction_ended();
         }
-        result.map(drop)
+        result
     }
 
     /// Commits. After an error the transaction may still be open.
@@ -199,7 +199,7 @@ impl Connection {
         let flight = self.depart(kind, &sql, None);
         let limit = self.statement_timeout;
         let result = bounded(limit, self.raw()?.end(sql)).await;
-        self.arrive(flight, result, false, ExecResult::rows_affected).map(drop)
+        self.arrive(flight, result, false, |()| 0)
     }
 
     /// Sends a savepoint statement.

@@ -62,7 +62,7 @@ impl<E: EntityTrait> Models<E> {
 /// How the rows of the result that this one belongs to are read.
 fn way<E: EntityTrait>(row: &dyn Cells) -> Way<E> {
     match known::shape::<E>(row.database()) {
-        None if shape::has_columns_of::<E>(row) => Way::Unknown,
+        None if row.begins_with(&shape::names::<E>()) => Way::Unknown,
         Some(Some(shape)) if shape.fits(row) => {
             Way::ByPosition { blank: shape.blank(), shape, result: row.result_id() }
         }

@@ -9,6 +9,7 @@ use super::cell::{self, Cells, LastType};
 /// A model that is nothing but its columns.
 pub(super) struct Shape<E: EntityTrait> {
     columns: Vec<Column<E>>,
+    names: Vec<&'static str>,
     /// NULL, or nothing that is costly to copy, in every column.
     blank: Mutex<E::Model>,
 }
@@ -33,9 +34,9 @@ pub(super) enum Misread {
     Unreadable,
 }
 
-/// Whether the columns of the row begin with those of the entity, in their order.
-pub(super) fn has_columns_of<E: EntityTrait>(row: &dyn Cells) -> bool {
-    row.begins_with(&mut E::Column::iter().map(|column| IdenStatic::as_str(&column)))
+/// The names of the entity's columns, in their order.
+pub(super) fn names<E: EntityTrait>() -> Vec<&'static str> {
+    E::Column::iter().map(|column| column.as_str()).collect()
 }
 
 impl<E: EntityTrait> Shape<E> {
@@ -60,7 +61,7 @@ impl<E: EntityTrait> Shape<E> {
             Column { column, kind, optional, last_type: LastType::default(), proofs: proofs.min(ENOUGH) }
         });
         let columns = columns.collect();
-        let shape = Self { columns, blank: Mutex::new(blank) };
+        let shape = Self { columns, names: names::<E>(), blank: Mutex::new(blank) };
         let read = shape.fits(row).then(|| shape.read_proven(&shape.blank(), row, 0).ok())??;
         (format!("{read:?}") == text).then_some(shape)
     }
@@ -71,7 +72,7 @@ impl<E: EntityTrait> Shape<E> {
 
     /// Whether the row has the columns of the model, in its order and in types that its own are read from.
     pub(super) fn fits(&self, row: &dyn Cells) -> bool {
-        has_columns_of::<E>(row)
+        row.begins_with(&self.names)
             && self.columns.iter().enumerate().all(|(place, column)| row.fits(&column.kind, place, &column.last_type))
     }
 

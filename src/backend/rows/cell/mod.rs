@@ -18,7 +18,7 @@ pub(super) trait Cells {
     fn result_id(&self) -> ResultId;
 
     /// Whether the first columns have these names, in this order.
-    fn begins_with(&self, names: &mut dyn Iterator<Item = &'static str>) -> bool;
+    fn begins_with(&self, names: &[&str]) -> bool;
 
     /// Whether the column's type is one that values like `kind` are read from.
     fn fits(&self, kind: &Value, place: usize, last: &LastType) -> bool;
@@ -111,20 +111,13 @@ fn result_id(row: &impl sqlx::Row) -> ResultId {
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-fn begins_with(row: &impl sqlx::Row, names: &mut dyn Iterator<Item = &'static str>) -> bool {
+fn begins_with(row: &impl sqlx::Row, names: &[&str]) -> bool {
     use sqlx::Column;
 
-    let mut columns = row.columns().iter();
-    let mut seen = 0;
-    for name in names {
-        if columns.next().is_none_or(|column| column.name() != name) {
-            return false;
-        }
-        seen += 1;
-    }
+    let Some((first, others)) = row.columns().split_at_checked(names.len()) else { return false };
     // Of two columns with one name SeaORM reads the last.
-    let known = &row.columns()[..seen];
-    columns.all(|column| !known.iter().any(|earlier| earlier.name() == column.name()))
+    first.iter().zip(names).all(|(column, name)| column.name() == *name)
+        && others.iter().all(|column| !names.contains(&column.name()))
 }
 
 /// The value as its own `Debug` shows it, `Some(None)` for NULL.

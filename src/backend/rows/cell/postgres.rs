@@ -19,7 +19,7 @@ impl Cells for PgRow {
         result_id(self)
     }
 
-    fn begins_with(&self, names: &mut dyn Iterator<Item = &'static str>) -> bool {
+    fn begins_with(&self, names: &[&str]) -> bool {
         begins_with(self, names)
     }
 
