@@ -358,11 +358,16 @@ where
         .boxed()
     }
 
-    fn run_once(&self, sql: Arc<str>) -> BoxFuture<'_, sqlx::Result<()>> {
+    fn run_apart(&self, statements: Vec<Arc<str>>) -> BoxFuture<'_, sqlx::Result<()>> {
         async move {
             let mut inner = B::Connection::connect_with(&self.options).await?;
-            inner.execute(AssertSqlSafe(sql)).await?;
-            inner.close().await
+            let mut result = Ok(());
+            for sql in statements {
+                if let Err(error) = inner.execute(AssertSqlSafe(sql)).await {
+                    result = Err(error);
+                }
+            }
+            inner.close().await.and(result)
         }
         .boxed()
     }

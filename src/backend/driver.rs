@@ -65,8 +65,8 @@ pub(crate) trait Driver: Send + Sync {
     fn capabilities(&self) -> Capabilities;
     /// Opens a connection and sets it up.
     fn connect(&self) -> BoxFuture<'_, sqlx::Result<Box<dyn RawConnection>>>;
-    /// Runs one statement on a connection of its own.
-    fn run_once(&self, sql: Arc<str>) -> BoxFuture<'_, sqlx::Result<()>>;
+    /// Runs statements on one connection of their own, each whatever became of those before it; gives the last failure.
+    fn run_apart(&self, statements: Vec<Arc<str>>) -> BoxFuture<'_, sqlx::Result<()>>;
     /// The SQL that begins a transaction.
     ///
     /// # Errors

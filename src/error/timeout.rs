@@ -5,8 +5,8 @@ use std::time::Duration;
 /// What the pool looked like when an acquire gave up.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(
-    "no connection within {waited:.1?}: size {size} of {limit}, overflow {overflow}, checked out {checked_out}, \
-     connecting {connecting}, waiting {waiting}{}", last_failure(.last_connect_error)
+    "no connection within {waited:.1?}: {}size {size} of {limit}, overflow {overflow}, checked out {checked_out}, \
+     connecting {connecting}, waiting {waiting}{}", suspension(.suspended), self.cause()
 )]
 #[non_exhaustive]
 pub struct PoolTimeout {
@@ -24,10 +24,24 @@ pub struct PoolTimeout {
     pub connecting: usize,
     /// Callers that were waiting for a connection of somebody else.
     pub waiting: usize,
+    /// The pool was suspended, and handed out no connection.
+    pub suspended: bool,
+    /// The URL without its password.
+    pub target: String,
     /// The last failure to open a connection, when there was one since the last success.
     pub last_connect_error: Option<String>,
 }
 
-fn last_failure(error: &Option<String>) -> String {
-    error.as_ref().map(|error| format!("; last failure to connect: {error}")).unwrap_or_default()
+impl PoolTimeout {
+    fn cause(&self) -> String {
+        match &self.last_connect_error {
+            Some(error) => format!("; last failure to connect: {error}"),
+            None if self.connecting > 0 => format!("; {} has not answered yet", self.target),
+            None => String::new(),
+        }
+    }
+}
+
+fn suspension(suspended: &bool) -> &'static str {
+    if *suspended { "the pool is suspended; " } else { "" }
 }

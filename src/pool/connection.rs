@@ -10,6 +10,7 @@ use sea_orm::DbBackend;
 use tokio::time::timeout;
 
 use super::{
+    killer::Killer,
     ledger::{Column, Entry},
     loan::Loan,
     manager::Manager,
@@ -72,6 +73,7 @@ pub(crate) struct Connection {
     expires: Instant,
     pub(super) returned: Instant,
     pub(super) reserved: Option<Reserved>,
+    killer: Arc<Killer>,
     /// When a ping was answered since then.
     heard: Option<Instant>,
 }
@@ -108,6 +110,7 @@ impl Connection {
             expires: now + manager.lifetime(),
             returned: now,
             reserved: None,
+            killer: manager.killer.clone(),
             heard: None,
         }
     }
@@ -192,19 +195,24 @@ impl Connection {
         self.state.effect
     }
 
-    /// Closes as politely as the other side lets it, and gives the SQL that ends the connection on the server, when
-    /// something may still run there.
-    pub(super) async fn close(&mut self) -> Option<Arc<str>> {
+    /// Closes as politely as the other side lets it.
+    pub(super) async fn close(&mut self) {
         self.entry.move_to(Column::Closing);
-        let raw = self.raw.take()?;
-        if self.state.wire != Wire::Quiet {
-            return raw.kill_sql();
-        }
-        if !self.state.broken {
+        if let Some(raw) = self.raw.take_if(|_| self.state.wire == Wire::Quiet && !self.state.broken) {
             // What goes wrong now concerns nobody.
             let _ = timeout(Duration::from_secs(1), raw.close()).await;
         }
-        None
+        self.raw = None;
+    }
+
+    /// Closes, and ends on the server what may still run there.
+    pub(super) async fn close_and_end(&mut self) {
+        let in_use = self.state.wire != Wire::Quiet;
+        let kill_sql = self.raw.as_ref().filter(|_| in_use).and_then(|raw| raw.kill_sql());
+        self.close().await;
+        if let Some(sql) = kill_sql {
+            self.killer.kill(sql).await;
+        }
     }
 }
 

@@ -60,12 +60,13 @@ impl Counts {
 #[derive(Debug)]
 pub(super) struct Ledger {
     counts: Mutex<Counts>,
-    /// Told whenever a connection is gone, or is idle beside the queue.
+    /// Told whenever a connection is gone, or is idle while somebody seeks one.
     changed: Notify,
-    /// Told whenever a connection is idle while somebody tries to open one.
+    /// Told whenever a connection is idle while somebody seeks one.
     idle: Notify,
-    /// Callers that try to open a connection, again and again.
-    reconnecting: AtomicUsize,
+    /// Callers that have left the queue to open a connection, and wait until there is room for it or the server lets them
+    /// in. One that is idle meanwhile is as good.
+    seeking: AtomicUsize,
     pool_size: usize,
     max_overflow: usize,
     born: Instant,
@@ -73,6 +74,7 @@ pub(super) struct Ledger {
     pub(super) stats: Stats,
     /// Nobody is handed a connection until it is over.
     suspended: watch::Sender<bool>,
+    closing: watch::Sender<bool>,
     /// Nanoseconds after `born`; what was opened before is not handed out any more.
     valid_since: AtomicU64,
 }
@@ -83,13 +85,14 @@ impl Ledger {
             counts: Mutex::default(),
             changed: Notify::new(),
             idle: Notify::new(),
-            reconnecting: AtomicUsize::new(0),
+            seeking: AtomicUsize::new(0),
             pool_size,
             max_overflow,
             born: Instant::now(),
             loans: Loans::default(),
             stats: Stats::new(meter),
             suspended: watch::Sender::new(false),
+            closing: watch::Sender::new(false),
             valid_since: AtomicU64::new(0),
         })
     }
@@ -133,12 +136,12 @@ impl Ledger {
         })
     }
 
-    /// Waits until a connection is gone, or idle beside the queue, from the moment of the call on.
+    /// Waits until a connection is gone, or idle for who is [`seeking`](Self::seeking), from the moment of the call on.
     pub(super) fn changed(&self) -> Notified<'_> {
         self.changed.notified()
     }
 
-    /// Waits until a connection is idle, for callers that are [`reconnecting`](Self::reconnecting).
+    /// Waits until a connection is idle, for callers that are [`seeking`](Self::seeking).
     pub(super) fn idle(&self) -> Notified<'_> {
         self.idle.notified()
     }
@@ -146,20 +149,20 @@ impl Ledger {
     /// A connection can be had.
     pub(super) fn tell_of_idle(&self) {
         self.changed.notify_waiters();
-        if self.reconnecting.load(Ordering::SeqCst) > 0 {
+        if self.is_sought() {
             self.idle.notify_one();
         }
     }
 
-    /// The ledger, when somebody waits to be [told](Self::tell_of_idle) of idle connections.
-    pub(super) fn if_reconnecting(self: &Arc<Self>) -> Option<Arc<Self>> {
-        (self.reconnecting.load(Ordering::SeqCst) > 0).then(|| self.clone())
+    /// Whether somebody waits to be [told](Self::tell_of_idle) of idle connections.
+    pub(super) fn is_sought(&self) -> bool {
+        self.seeking.load(Ordering::SeqCst) > 0
     }
 
-    /// A caller that tries to open a connection again and again, until the guard is dropped.
-    pub(super) fn reconnecting(self: &Arc<Self>) -> Reconnecting {
-        self.reconnecting.fetch_add(1, Ordering::SeqCst);
-        Reconnecting(self.clone())
+    /// A caller that waits to open a connection, until the guard is dropped. It has to look for an idle one afterwards.
+    pub(super) fn seeking(self: &Arc<Self>) -> Seeking {
+        self.seeking.fetch_add(1, Ordering::SeqCst);
+        Seeking(self.clone())
     }
 
     /// How many are idle, and how many more are kept than should be although nobody waits.
@@ -208,6 +211,18 @@ impl Ledger {
     /// From now on, no connection that comes back is kept.
     pub(super) fn close(&self) {
         self.lock().closed = true;
+        self.closing.send_replace(true);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    /// Waits until the pool is being closed.
+    pub(super) async fn closed(&self) {
+        // The sender lives as long as the ledger.
+        let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
     }
 
     /// Waits until no connection is open or being opened.
@@ -241,10 +256,6 @@ impl Entry {
 
     pub(super) fn shared_ledger(&self) -> Arc<Ledger> {
         self.ledger.clone()
-    }
-
-    pub(super) fn if_reconnecting(&self) -> Option<Arc<Ledger>> {
-        self.ledger.if_reconnecting()
     }
 
     pub(super) fn move_to(&mut self, column: Column) {
@@ -284,10 +295,10 @@ impl Drop for Pending {
     }
 }
 
-pub(super) struct Reconnecting(Arc<Ledger>);
+pub(super) struct Seeking(Arc<Ledger>);
 
-impl Drop for Reconnecting {
+impl Drop for Seeking {
     fn drop(&mut self) {
-        self.0.reconnecting.fetch_sub(1, Ordering::SeqCst);
+        self.0.seeking.fetch_sub(1, Ordering::SeqCst);
     }
 }

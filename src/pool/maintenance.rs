@@ -125,14 +125,23 @@ async fn close_all(connections: Vec<Box<Connection>>) {
 async fn keep_alive(pool: &WeakPool<Manager>, silent: Vec<Box<Connection>>) {
     let Some(limit) = upgrade(pool).map(|queue| queue.manager().ping_limit()) else { return };
     join_all(silent.into_iter().map(|mut connection| async move {
-        let alive = timeout(limit, connection.ping()).await.unwrap_or(Err(Error::StatementTimeout { limit }));
+        let ledger = connection.entry.shared_ledger();
+        let alive = tokio::select! {
+            alive = timeout(limit, connection.ping()) => Some(alive.unwrap_or(Err(Error::StatementTimeout { limit }))),
+            // A close does not wait for a side that does not answer.
+            () = ledger.closed() => None,
+        };
         let surplus = match (alive, upgrade(pool)) {
-            (Ok(()), Some(queue)) => {
+            (Some(Ok(())), Some(queue)) => {
                 connection.heard();
                 queue.manager().spares.put(connection)
             }
-            (Ok(()), None) => Some(connection),
-            (Err(error), _) => {
+            (Some(Ok(())), None) => Some(connection),
+            (None, _) => {
+                connection.condemn(CloseReason::Shutdown);
+                Some(connection)
+            }
+            (Some(Err(error)), _) => {
                 connection.unanswered(&error);
                 Some(connection)
             }

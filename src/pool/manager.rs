@@ -1,16 +1,18 @@
 //! What deadpool asks of us: open a connection, and say whether an idle one may be handed out.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    mem,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use deadpool::managed::{self, Metrics, RecycleError, RecycleResult, WeakPool};
 use sea_orm::{DbErr, RuntimeErr};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{runtime::Handle, time::timeout};
 
 use super::{
     connection::Connection,
+    killer::Killer,
     ledger::{Column, Entry, Ledger},
     spares::Spares,
     stats::CloseReason,
@@ -31,8 +33,9 @@ pub(super) struct Manager {
     /// The URL without its password, for errors.
     pub(super) target: String,
     pub(super) last_connect_error: Mutex<Option<String>>,
-    /// One connection beyond the pool's, at most, ends others on the server.
-    pub(super) killing: Semaphore,
+    pub(super) killer: Arc<Killer>,
+    /// The queue that it works for.
+    pub(super) queue: OnceLock<WeakPool<Manager>>,
 }
 
 /// Why a connection could not be opened.
@@ -43,11 +46,16 @@ pub(super) struct OpenFailure {
 }
 
 impl Manager {
-    /// One from the spares, or a new one as soon as there is room for it.
+    /// One from the spares, a new one as soon as there is room for it, or one that comes back until then.
     async fn open(&self) -> Result<Box<Connection>, OpenFailure> {
+        let mut seeking = None;
         loop {
+            if self.ledger.is_closed() {
+                return Err(OpenFailure { error: Error::PoolClosed, transient: false });
+            }
             let changed = self.ledger.changed();
-            if let Some(mut connection) = self.spares.take() {
+            let returned = || seeking.as_ref().and_then(|_| self.take_from_queue());
+            if let Some(mut connection) = self.spares.take().or_else(returned) {
                 if self.check(&mut connection).await.is_ok() {
                     return Ok(connection);
                 }
@@ -56,8 +64,18 @@ impl Manager {
             if let Some(entry) = self.ledger.enter() {
                 return self.connect(entry).await;
             }
-            changed.await;
+            if seeking.is_some() {
+                changed.await;
+            } else {
+                seeking = Some(self.ledger.seeking());
+            }
         }
+    }
+
+    fn take_from_queue(&self) -> Option<Box<Connection>> {
+        let queue = self.queue.get()?.upgrade()?;
+        let mut found = false;
+        queue.retain(|_, _| mem::replace(&mut found, true)).removed.pop()
     }
 
     pub(super) async fn connect(&self, entry: Entry) -> Result<Box<Connection>, OpenFailure> {
@@ -83,7 +101,10 @@ impl Manager {
         })?;
         let mut connection = Box::new(Connection::new(raw, entry, self));
         connection.entry.move_to(Column::CheckedOut);
-        if let Err(error) = self.set_up(&mut connection).await {
+        let mut opening = Opening(Some(connection));
+        if let Some(connection) = &mut opening.0
+            && let Err(error) = self.set_up(connection).await
+        {
             connection.condemn(CloseReason::Broken);
             let transient = error.is_disconnect();
             return Err(match error {
@@ -91,7 +112,7 @@ impl Manager {
                 error => OpenFailure { error, transient },
             });
         }
-        Ok(connection)
+        opening.0.take().ok_or_else(|| self.failed(self.no_answer(), true))
     }
 
     /// Runs the caller's own SQL on a connection that is as the server made it.
@@ -177,6 +198,19 @@ impl managed::Manager for Manager {
     }
 }
 
+/// A connection that is being set up. When nobody waits for that any more, what runs on the server is ended.
+struct Opening(Option<Box<Connection>>);
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if let Some(mut connection) = self.0.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(async move { connection.close_and_end().await });
+        }
+    }
+}
+
 /// What the unit tests of the pool begin with: two connections at most, to a database that is not in every build.
 #[cfg(test)]
 pub(super) fn manager_of_two() -> Option<Manager> {
@@ -185,13 +219,14 @@ pub(super) fn manager_of_two() -> Option<Manager> {
     let hooks = config.build_hooks(crate::backend::sql_dialect(driver.backend())).expect("no hooks");
     Some(Manager {
         ledger: Ledger::new(2, 0, super::meter::Meter::new(&hooks)),
+        killer: Killer::new(driver.clone()),
         driver,
         config: config.pool_config().clone(),
         hooks,
         spares: Spares::default(),
         target: String::new(),
         last_connect_error: Mutex::default(),
-        killing: Semaphore::new(1),
+        queue: OnceLock::new(),
     })
 }
 

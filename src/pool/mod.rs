@@ -2,7 +2,9 @@
 
 mod connection;
 mod copy;
+mod killer;
 mod ledger;
+mod life;
 mod loan;
 #[allow(clippy::vec_box, reason = "deadpool and the ledger hold them boxed, and a connection is large")]
 mod maintenance;

@@ -101,9 +101,10 @@ fn put_back(mut object: Object<Manager>) {
     object.origin = Origin::default();
     match object.entry.come_back() {
         Column::Idle => {
-            let reconnecting = object.entry.if_reconnecting();
+            let ledger = object.entry.shared_ledger();
             drop(object);
-            if let Some(ledger) = reconnecting {
+            // Asked only now: who begins to seek one later finds it in the queue.
+            if ledger.is_sought() {
                 ledger.tell_of_idle();
             }
         }
@@ -148,20 +149,7 @@ async fn make_clean(object: &mut Object<Manager>) -> Result<bool> {
 
 /// The object, and with it the permit, is given up only when the connection is closed: never more are open than may be.
 async fn close(mut object: Object<Manager>) {
-    if let Some(kill) = object.close().await
-        && let Some(pool) = Object::pool(&object)
-    {
-        // The server may not notice for long that nobody waits for its answer, and hold locks meanwhile.
-        let manager = pool.manager();
-        let killed = timeout(CLEAN_UP_LIMIT, async {
-            // The semaphore is never closed.
-            let _one_at_a_time = manager.killing.acquire().await;
-            manager.driver.run_once(kill).await
-        });
-        if !matches!(killed.await, Ok(Ok(()))) {
-            tracing::warn!(target: "sea_dao::pool", "a dropped statement could not be ended on the server");
-        }
-    }
+    object.close_and_end().await;
     drop(Object::take(object));
 }
 

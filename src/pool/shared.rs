@@ -4,21 +4,22 @@ use std::{
     future::{Future, poll_fn},
     panic::Location,
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     task::Poll,
     time::{Duration, Instant},
 };
 
 use deadpool::managed::{self, PoolError, QueueMode};
-use futures_util::future::{join, join_all, try_join_all};
+use futures_util::future::try_join_all;
 use sea_orm::{DatabaseConnection, DbBackend};
 use tokio::{
-    sync::{OnceCell, Semaphore},
+    sync::OnceCell,
     time::{timeout, timeout_at},
 };
 
 use super::{
-    Holder, PoolCounters, PoolStatus, ShutdownReport,
+    Holder, PoolCounters, PoolStatus,
+    killer::Killer,
     ledger::Ledger,
     maintenance::maintain,
     manager::{Manager, OpenFailure},
@@ -38,8 +39,8 @@ use crate::{
 /// Hands out connections, and takes them back when their guard is dropped.
 #[derive(Clone)]
 pub(crate) struct Pool {
-    queue: managed::Pool<Manager>,
-    shared: Arc<Shared>,
+    pub(super) queue: managed::Pool<Manager>,
+    pub(super) shared: Arc<Shared>,
     /// Where every connection comes from, if not from the queue.
     reserve: Option<Arc<Reserve>>,
 }
@@ -51,10 +52,10 @@ enum Retries {
     UntilDeadline,
 }
 
-struct Shared {
+pub(super) struct Shared {
     /// Keeps a database in memory alive while no other connection is open.
-    anchor: Mutex<Option<Box<dyn RawConnection>>>,
-    sea_orm: OnceCell<DatabaseConnection>,
+    pub(super) anchor: Mutex<Option<Box<dyn RawConnection>>>,
+    pub(super) sea_orm: OnceCell<DatabaseConnection>,
 }
 
 impl Pool {
@@ -74,7 +75,8 @@ impl Pool {
             spares: Spares::default(),
             target: config.redacted_url(),
             last_connect_error: Mutex::default(),
-            killing: Semaphore::new(1),
+            killer: Killer::new(driver.clone()),
+            queue: OnceLock::new(),
         };
         let queue = managed::Pool::builder(manager)
             .max_size(settings.max_connections())
@@ -84,6 +86,8 @@ impl Pool {
             })
             .build()
             .map_err(|error| Error::unsupported(error.to_string()))?;
+        // It is the first to be set.
+        let _ = queue.manager().queue.set(queue.weak());
         let shared = Arc::new(Shared { anchor: Mutex::new(None), sea_orm: OnceCell::new() });
         let pool = Self { queue, shared, reserve: None };
         tokio::spawn(maintain(pool.queue.weak(), pool.manager().ledger.clone(), settings.clone()));
@@ -157,6 +161,10 @@ impl Pool {
                 resumed.map_err(|_| self.timed_out(started.elapsed()))?;
             }
             let connection = self.get(started, deadline, retries).await?;
+            if ledger.is_closed() {
+                // Closed while it was being opened or checked.
+                return Err(Error::PoolClosed);
+            }
             if !ledger.is_suspended() {
                 return Ok(connection);
             }
@@ -200,7 +208,7 @@ impl Pool {
         const LONGEST_PAUSE: Duration = Duration::from_millis(500);
         let ledger = &self.manager().ledger;
         let _pending = ledger.pending();
-        let _reconnecting = ledger.reconnecting();
+        let _seeking = ledger.seeking();
         let mut pause = SHORTEST_PAUSE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -247,6 +255,8 @@ impl Pool {
             checked_out: status.checked_out,
             connecting: status.connecting,
             waiting: status.waiting,
+            suspended: manager.ledger.is_suspended(),
+            target: manager.target.clone(),
             last_connect_error: manager.last_connect_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }))
     }
@@ -276,6 +286,11 @@ impl Pool {
         &self.manager().hooks
     }
 
+    /// The most that a question to the database may take that only finds out whether it answers.
+    pub(crate) fn check_limit(&self) -> Duration {
+        self.manager().ping_limit()
+    }
+
     pub(crate) fn target(&self) -> &str {
         &self.manager().target
     }
@@ -293,75 +308,6 @@ impl Pool {
         let timeout = self.manager().config.connect_timeout;
         let connection = self.shared.sea_orm.get_or_init(async || self.driver().sea_orm_connection(timeout)).await;
         Ok(connection.clone())
-    }
-
-    /// Refuses new checkouts at once, then waits until every connection has come back and is closed.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future stops the waiting, not the closing.
-    pub(crate) async fn close(&self) {
-        self.manager().ledger.close();
-        // Taken out first: what the queue itself drops is cut off without a goodbye.
-        let mut idle = self.queue.retain(|_, _| false).removed;
-        idle.extend(self.manager().spares.retain(|_| false));
-        self.queue.close();
-        // Who waits for the end of a suspension is refused like everybody else.
-        self.resume();
-        let ours = async {
-            join_all(idle.into_iter().map(|mut connection| async move { connection.close().await })).await;
-            self.drained().await;
-        };
-        // At the same time: one that is held here must not keep the other open.
-        let seaorms = async {
-            if let Some(connection) = self.shared.sea_orm.get() {
-                // A pool that is closed already is as good.
-                let _ = connection.clone().close().await;
-            }
-        };
-        join(ours, seaorms).await;
-        let anchor = self.shared.anchor.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(anchor) = anchor {
-            let _ = anchor.close().await;
-        }
-    }
-
-    /// Waits until nothing is open any more, and says now and then what is.
-    async fn drained(&self) {
-        const OFTEN: Duration = Duration::from_secs(2);
-        while timeout(OFTEN, self.manager().ledger.emptied()).await.is_err() {
-            let holders: Vec<String> = self.holders().iter().map(ToString::to_string).collect();
-            tracing::info!(target: "sea_dao::pool", status = %self.status(), ?holders, "closing: waiting for connections");
-        }
-    }
-
-    /// As [`close`](Self::close), but waits no longer than `limit` and reports what is still out then.
-    pub(crate) async fn close_within(&self, limit: Duration) -> ShutdownReport {
-        let started = Instant::now();
-        let complete = timeout(limit, self.close()).await.is_ok();
-        let held = if complete { Vec::new() } else { self.holders() };
-        let status = self.status();
-        ShutdownReport { held, open: status.size + status.connecting, complete, elapsed: started.elapsed() }
-    }
-
-    /// Refuses new checkouts and drops what is idle, without waiting for anything.
-    pub(crate) fn reset(&self) {
-        self.manager().ledger.close();
-        self.queue.close();
-        drop(self.manager().spares.retain(|_| false));
-        self.resume();
-        drop(self.shared.anchor.lock().unwrap_or_else(PoisonError::into_inner).take());
-    }
-
-    /// Hands out no connection until [`resume`](Self::resume); who asks for one waits, within the timeout.
-    pub(crate) fn suspend(&self) {
-        if !self.queue.is_closed() {
-            self.manager().ledger.suspend(true);
-        }
-    }
-
-    pub(crate) fn resume(&self) {
-        self.manager().ledger.suspend(false);
     }
 
     pub(crate) fn counters(&self) -> PoolCounters {
@@ -382,7 +328,7 @@ impl Pool {
         Ok(out + opened.len())
     }
 
-    fn manager(&self) -> &Manager {
+    pub(super) fn manager(&self) -> &Manager {
         self.queue.manager()
     }
 

@@ -22,7 +22,7 @@ use crate::{
 /// It is a SeaORM connection too: each statement then runs on a session of its own.
 #[derive(Clone)]
 pub struct Database {
-    pool: Pool,
+    pub(super) pool: Pool,
 }
 
 impl DatabaseConfig {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use sea_orm::ConnectionTrait;
 use serde::Serialize;
+use tokio::time::timeout;
 
 use super::Database;
 use crate::{
@@ -46,7 +47,9 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`Error::PoolTimeout`], [`Error::PoolClosed`], [`Error::Connect`] or the failure of the statement.
+    /// [`Error::PoolTimeout`], [`Error::PoolClosed`], [`Error::Connect`] or the failure of the statement;
+    /// [`Error::StatementTimeout`] when there is no answer within `connect_timeout` or half of `pool_timeout`, whichever is
+    /// less.
     ///
     /// # Cancel safety
     ///
@@ -58,7 +61,9 @@ impl Database {
         let wait = asked.elapsed();
         let sent = Instant::now();
         let statement = sea_orm::Statement::from_string(self.backend(), self.health_sql());
-        let row = session.query_one_raw(statement).await?;
+        let limit = self.pool.check_limit();
+        let answer = timeout(limit, session.query_one_raw(statement)).await;
+        let row = answer.map_err(|_| Error::StatementTimeout { limit })??;
         let latency = sent.elapsed();
         let pool = self.status();
         let row = row.ok_or_else(|| Error::unsupported("a database that does not tell its version"))?;

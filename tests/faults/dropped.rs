@@ -182,10 +182,12 @@ mod stopped {
         a_dropped_transaction_releases_its_locks,
         a_statement_that_times_out_is_stopped_on_the_server,
         a_dropped_stream_is_stopped_on_the_server,
+        a_statement_is_stopped_though_its_pool_is_gone,
+        many_that_are_dropped_at_once_are_all_stopped,
     );
 }
 
-fn sleep_sql(backend: DbBackend) -> &'static str {
+pub(crate) fn sleep_sql(backend: DbBackend) -> &'static str {
     if backend == DbBackend::Postgres { "SELECT pg_sleep(60)" } else { "SELECT SLEEP(60)" }
 }
 
@@ -257,6 +259,30 @@ async fn a_statement_that_times_out_is_stopped_on_the_server(db: TestDb) {
     in_time("the row is free", add_to_balance(db.outside(), "a", 10)).await.unwrap();
     eventually("it is stopped", async || sleeping(&db).await == 0).await;
     assert_eq!(in_time("the pool goes on", nonce(&pool, 1)).await.unwrap(), 1);
+    at_rest(&pool).await;
+    check_books(&pool);
+}
+
+async fn a_statement_is_stopped_though_its_pool_is_gone(db: TestDb) {
+    let pool = db.config().pool_size(1).connect().await.unwrap();
+    let task = tokio::spawn(async move { sleep(&pool).await });
+    eventually("it sleeps", async || sleeping(&db).await == 1).await;
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    eventually("it is stopped", async || sleeping(&db).await == 0).await;
+}
+
+async fn many_that_are_dropped_at_once_are_all_stopped(db: TestDb) {
+    let pool = db.open(|config| config.pool_size(20)).await;
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let pool = pool.clone();
+            tokio::spawn(async move { sleep(&pool).await })
+        })
+        .collect();
+    eventually("they sleep", async || sleeping(&db).await == 20).await;
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    eventually("they are stopped", async || sleeping(&db).await == 0).await;
     at_rest(&pool).await;
     check_books(&pool);
 }

@@ -87,7 +87,8 @@ async fn while_suspended_nobody_gets_a_connection(db: TestDb) {
     pool.suspend();
     pool.suspend();
     let error = in_time("a checkout", nonce(&pool, 2)).await.unwrap_err();
-    assert!(matches!(error, Error::PoolTimeout(_)), "{error:?}");
+    assert!(matches!(&error, Error::PoolTimeout(timeout) if timeout.suspended), "{error:?}");
+    assert!(error.to_string().contains("the pool is suspended"), "{error}");
     assert_eq!(nonce(&session, 3).await.unwrap(), 3, "what is out is not touched");
     pool.resume();
     assert_eq!(nonce(&pool, 4).await.unwrap(), 4);
@@ -146,12 +147,15 @@ async fn after_a_reset_a_new_pool_can_be_opened(db: TestDb) {
     insert_user(&pool, "a").await.unwrap();
     let session = pool.session();
     nonce(&session, 1).await.unwrap();
+    let seaorms = pool.sea_orm_connection().await.unwrap();
+    insert_user(&seaorms, "b").await.unwrap();
     pool.reset();
     pool.reset();
+    assert!(in_time("a write", insert_user(&seaorms, "c")).await.is_err(), "it ends with the rest");
     assert!(matches!(nonce(&pool, 2).await, Err(Error::PoolClosed)));
     assert!(matches!(pool.sea_orm_connection().await, Err(Error::PoolClosed)));
     let new: Database = db.open(|config| config.pool_size(2)).await;
-    assert_eq!(crate::support::count_users(&new).await, 1);
+    assert_eq!(crate::support::count_users(&new).await, 2);
     drop(session);
     at_rest(&pool).await;
     assert_eq!(pool.status().size, 0);

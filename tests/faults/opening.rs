@@ -6,6 +6,7 @@ use sea_dao::{DatabaseConfig, Error, PoolConfig, config::PrePing};
 
 use crate::{
     common::{at_rest, check_books, in_time, proxied},
+    dropped::{sleep_sql, sleeping},
     proxy::{Direction, Proxy},
     support::{TestDb, eventually, nonce, poll_times},
 };
@@ -16,6 +17,9 @@ for_each_server!(
     a_timeout_names_the_last_failure_to_connect,
     a_close_counts_one_that_is_being_opened,
     a_check_leaves_time_to_open_another,
+    a_timeout_names_the_server_that_does_not_answer,
+    health_is_bounded_by_itself,
+    what_sets_a_connection_up_is_ended_on_the_server,
 );
 
 fn settings() -> PoolConfig {
@@ -95,7 +99,7 @@ async fn a_close_counts_one_that_is_being_opened(db: TestDb) {
     proxy.heal();
     drop(holder);
     let late = in_time("the one that was opened", opening).await;
-    assert!(late.is_ok() || matches!(late, Err(Error::PoolClosed)), "{late:?}");
+    assert!(matches!(late, Err(Error::PoolClosed)), "nothing is sent once the close was reported: {late:?}");
     assert!(in_time("the second close", pool.close_within(Duration::from_secs(50))).await.is_complete());
     check_books(&pool);
 }
@@ -109,4 +113,36 @@ async fn a_check_leaves_time_to_open_another(db: TestDb) {
     assert_eq!((pool.counters().opened, pool.counters().timeouts), (2, 0));
     at_rest(&pool).await;
     check_books(&pool);
+}
+
+async fn a_timeout_names_the_server_that_does_not_answer(db: TestDb) {
+    let settings = settings().pool_timeout(Duration::from_secs(1)).connect_timeout(Duration::from_secs(60));
+    let (proxy, pool) = proxied(&db, |config| config.pool(settings)).await;
+    let holder = pool.session();
+    nonce(&holder, 1).await.unwrap();
+    proxy.blackhole();
+    let error = in_time("a checkout", nonce(&pool, 2)).await.unwrap_err();
+    let Error::PoolTimeout(timeout) = &error else { panic!("{error:?}") };
+    assert!(timeout.connecting == 1 && timeout.last_connect_error.is_none(), "{timeout:?}");
+    let port = proxy.url().rsplit(':').next().and_then(|rest| rest.split('/').next()).unwrap();
+    assert!(error.to_string().contains(port) && error.to_string().ends_with(" has not answered yet"), "{error}");
+}
+
+async fn health_is_bounded_by_itself(db: TestDb) {
+    let settings = settings().pool_timeout(Duration::from_secs(2)).pool_pre_ping(PrePing::Never);
+    let (proxy, pool) = proxied(&db, |config| config.pool(settings)).await;
+    proxy.blackhole();
+    let error = in_time("the question", pool.health()).await.unwrap_err();
+    assert!(matches!(error, Error::StatementTimeout { .. }), "{error:?}");
+    proxy.heal();
+    assert_eq!(in_time("a checkout", nonce(&pool, 1)).await.unwrap(), 1);
+    at_rest(&pool).await;
+    check_books(&pool);
+}
+
+async fn what_sets_a_connection_up_is_ended_on_the_server(db: TestDb) {
+    let settings = settings().connect_timeout(Duration::from_secs(1)).after_connect(sleep_sql(db.backend()));
+    let error = in_time("opening a pool", db.config().pool(settings).connect()).await.unwrap_err();
+    assert!(error.is_timeout() || matches!(error, Error::Connect { .. }), "{error:?}");
+    eventually("it is stopped", async || sleeping(&db).await == 0).await;
 }
