@@ -28,7 +28,7 @@ pub enum PoolOrder {
     /// The one that came back last: the others can grow old and go.
     #[default]
     Lifo,
-    /// The one that has been idle for longest: all are used alike.
+    /// The one that has been idle for longest: all are used alike. With `keepalive` those that were pinged come last.
     Fifo,
 }
 

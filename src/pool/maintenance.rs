@@ -44,7 +44,7 @@ fn interval(config: &PoolConfig) -> Duration {
     let limits = [Some(config.pool_recycle), config.leak_threshold, config.idle_timeout, config.keepalive];
     let shortest = limits.into_iter().flatten().min().unwrap_or(config.pool_recycle);
     let interval = (shortest / 4).clamp(Duration::from_millis(50), Duration::from_secs(30));
-    let counts = config.min_idle > 0 || config.leak_count.is_some();
+    let counts = config.min_idle > 0 || config.max_overflow > 0 || config.leak_count.is_some();
     if counts { interval.min(TICK) } else { interval }
 }
 

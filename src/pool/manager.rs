@@ -8,7 +8,7 @@ use std::{
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult, WeakPool};
 use sea_orm::{DbErr, RuntimeErr};
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{runtime::Handle, sync::oneshot, time::timeout};
 
 use super::{
     connection::Connection,
@@ -62,7 +62,7 @@ impl Manager {
                 continue;
             }
             if let Some(entry) = self.ledger.enter() {
-                return self.connect(entry).await;
+                return self.connect_apart(entry).await;
             }
             if seeking.is_some() {
                 changed.await;
@@ -76,6 +76,25 @@ impl Manager {
         let queue = self.queue.get()?.upgrade()?;
         let mut found = false;
         queue.retain(|_, _| mem::replace(&mut found, true)).removed.pop()
+    }
+
+    /// Opens a connection in a task of its own: a caller who gives up sooner leaves it to the next one, so that a server that
+    /// is slow to let them in is not asked in vain again and again.
+    async fn connect_apart(&self, entry: Entry) -> Result<Box<Connection>, OpenFailure> {
+        let (Some(queue), Ok(runtime)) = (self.queue.get().and_then(WeakPool::upgrade), Handle::try_current()) else {
+            return self.connect(entry).await;
+        };
+        let (sender, receiver) = oneshot::channel();
+        runtime.spawn(async move {
+            let manager = queue.manager();
+            if let Err(Ok(connection)) = sender.send(manager.connect(entry).await)
+                && let Some(mut surplus) = manager.spares.put(connection)
+            {
+                surplus.close().await;
+            }
+        });
+        // The task ends without an answer only with its runtime.
+        receiver.await.unwrap_or_else(|_| Err(self.failed(self.no_answer(), false)))
     }
 
     pub(super) async fn connect(&self, entry: Entry) -> Result<Box<Connection>, OpenFailure> {

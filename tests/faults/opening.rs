@@ -18,6 +18,7 @@ for_each_server!(
     a_close_counts_one_that_is_being_opened,
     a_check_leaves_time_to_open_another,
     a_timeout_names_the_server_that_does_not_answer,
+    what_is_opened_for_a_caller_who_has_gone_is_the_next_ones,
     health_is_bounded_by_itself,
     what_sets_a_connection_up_is_ended_on_the_server,
 );
@@ -126,6 +127,29 @@ async fn a_timeout_names_the_server_that_does_not_answer(db: TestDb) {
     assert!(timeout.connecting == 1 && timeout.last_connect_error.is_none(), "{timeout:?}");
     let port = proxy.url().rsplit(':').next().and_then(|rest| rest.split('/').next()).unwrap();
     assert!(error.to_string().contains(port) && error.to_string().ends_with(" has not answered yet"), "{error}");
+}
+
+async fn what_is_opened_for_a_caller_who_has_gone_is_the_next_ones(db: TestDb) {
+    let (proxy, pool) = proxied(&db, |config| config.pool(settings())).await;
+    let holder = pool.session();
+    nonce(&holder, 1).await.unwrap();
+    proxy.hold(Direction::ToClient);
+    let before = proxy.accepted();
+    let gone = tokio::spawn({
+        let pool = pool.clone();
+        async move { nonce(&pool, 2).await }
+    });
+    eventually("one is being opened", async || proxy.accepted() == before + 1).await;
+    gone.abort();
+    assert!(gone.await.unwrap_err().is_cancelled());
+    assert_eq!(pool.status().connecting, 1);
+    proxy.heal();
+    eventually("it is there", async || pool.status().idle == 1).await;
+    assert_eq!(in_time("a checkout", nonce(&pool, 3)).await.unwrap(), 3);
+    assert_eq!((pool.counters().opened, proxy.accepted()), (2, before + 1));
+    drop(holder);
+    at_rest(&pool).await;
+    check_books(&pool);
 }
 
 async fn health_is_bounded_by_itself(db: TestDb) {
