@@ -18,6 +18,10 @@ impl<E: EntityTrait> Row<E> {
         Key::<E>::of_active_model(&self.model).map(|key| key.to_string()).unwrap_or_default()
     }
 
+    pub(super) fn copy(&self) -> Self {
+        Self { index: self.index, model: self.model.clone() }
+    }
+
     /// What is written to `column`; NULL when nothing is.
     pub(super) fn value(&self, column: E::Column) -> Value {
         self.model.get(column).into_value().unwrap_or(Value::Bool(None))

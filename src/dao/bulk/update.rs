@@ -18,6 +18,7 @@ use super::{
     },
     insert::unnest,
     operation::Operation,
+    progress::NOBODY,
     rows::{Row, take_columns, take_rows},
 };
 use crate::{
@@ -193,7 +194,7 @@ where
             let source = Error::argument("primary key", if key.is_empty() { "(not set)" } else { &key }, expected);
             return Err(Operation::Update.failed::<E>(Error::Row { row, key, source: Box::new(source) }));
         }
-        let written = self.write_rows::<Error>(Operation::Update, models.into_iter(), |_| Ok(())).await?;
+        let written = self.write_rows(Operation::Update, models.into_iter(), NOBODY).await?;
         Ok(written.count)
     }
 }
