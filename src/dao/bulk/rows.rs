@@ -28,6 +28,11 @@ impl<E: EntityTrait> Row<E> {
     }
 }
 
+/// The primary keys of rows that have them.
+pub(super) fn keys_of<E: EntityTrait>(rows: &[Row<E>]) -> Vec<Key<E>> {
+    rows.iter().filter_map(|row| Key::of_active_model(&row.model)).collect()
+}
+
 /// Rows that write the same columns.
 pub(super) struct Group<E: EntityTrait> {
     pub(super) columns: Vec<E::Column>,
