@@ -5,6 +5,7 @@ mod among;
 mod base;
 mod bulk;
 mod change;
+mod found;
 mod in_order;
 mod loader;
 mod lookup;

@@ -13,6 +13,8 @@ mod after_end;
 mod bulk;
 mod bulk_copy;
 mod bulk_insert;
+mod bulk_keys;
+mod bulk_undone;
 mod bulk_update;
 mod by_position;
 mod callback;

@@ -3,13 +3,10 @@
 use sea_orm::{ActiveModelBehavior, EntityTrait, IntoActiveModel};
 
 use super::{
-    super::{
-        among::among,
-        key::{Key, keys_per_statement},
-    },
+    super::{among::among, key::keys_per_statement},
     engine::Writer,
     operation::Operation,
-    rows::Row,
+    rows::{Row, keys_of},
 };
 use crate::{
     error::Result,
@@ -54,7 +51,7 @@ where
         if *operation != Operation::Update {
             return dao.callbacks.rows(session, Call::AfterInsert(written)).await;
         }
-        let keys: Vec<Key<E>> = rows.iter().filter_map(|row| Key::of_active_model(&row.model)).collect();
+        let keys = keys_of(rows);
         let dao = dao.within(session);
         for part in keys.chunks(keys_per_statement::<E>(session.capabilities())) {
             let updated = dao.query().filter(among(part, session.backend())).all().await?;

@@ -91,14 +91,14 @@ impl From<Error> for Failure {
 }
 
 impl Copy {
-    /// Sends the rows that the statement is for, and gives the number of those that are written: fewer when one of them
-    /// does not fit just so. They are those before it, or none outside of a transaction.
+    /// Sends the rows that the statement is for, and gives the number of those that it has taken, and of those that are
+    /// written. It takes fewer when one of them does not fit just so: those before it, or none outside of a transaction.
     pub(super) async fn run<E: EntityTrait>(
         mut self,
         session: &Session,
         columns: &[E::Column],
         rows: &[Row<E>],
-    ) -> Result<usize>
+    ) -> Result<(usize, u64)>
     where
         E::ActiveModel: Sync,
     {
@@ -106,8 +106,8 @@ impl Copy {
         let undoable = session.is_in_transaction();
         let pieces = iter::from_fn(|| self.next_piece(columns, rows, undoable));
         match session.copy_in(&sql, stream::iter(pieces)).await {
-            Ok(_) => Ok(self.encoded),
-            Err(Failure::Unfit) => Ok(0),
+            Ok(count) => Ok((self.encoded, count)),
+            Err(Failure::Unfit) => Ok((0, 0)),
             Err(Failure::Error(error)) => Err(error),
         }
     }

@@ -5,8 +5,8 @@ use sea_orm::{ActiveModelBehavior, EntityTrait, IdenStatic, IntoActiveModel};
 use super::{
     super::BaseDao,
     copy::{CopyPlan, LEAST_ROWS},
-    locate::locate,
-    operation::{BulkStatement, Operation},
+    locate::{is_of_a_row, locate, locate_in_order},
+    operation::{BulkStatement, Done, Operation},
     progress::Progress,
     rows::{Group, Groups, Row, by_columns},
 };
@@ -44,12 +44,13 @@ where
     E::Model: IntoActiveModel<E::ActiveModel> + Sync,
     E::ActiveModel: ActiveModelBehavior + Send + Sync,
 {
-    /// Writes all of the rows or none. What fits in one statement is sent as one, without a transaction of its own.
+    /// Writes all of the rows or none. What fits in one statement is sent as one, without a transaction of its own, unless
+    /// somebody may stop it afterwards.
     pub(super) async fn write_rows<X: From<Error>>(
         &self,
         operation: Operation,
         models: impl Iterator<Item = E::ActiveModel> + Send,
-        mut progress: impl FnMut(Progress) -> Result<(), X> + Send,
+        mut progress: Option<impl FnMut(Progress) -> Result<(), X> + Send>,
     ) -> Result<Written<E>, X> {
         let total = match models.size_hint() {
             (least, Some(most)) if least == most => Some(most as u64),
@@ -62,15 +63,21 @@ where
             return Ok(Written::none());
         }
         let mut writer = Writer::new(self, operation);
-        let mut report = |writer: &Writer<'_, E>| progress(Progress { done: writer.written.count, total });
+        let is_told = progress.is_some();
+        let mut report = |writer: &Writer<'_, E>| match &mut progress {
+            Some(progress) => progress(Progress { done: writer.written.count, total }),
+            None => Ok(()),
+        };
         if rows.peek().is_some() || !self.callbacks.is_empty() {
             let tx = session.begin().await?;
-            let written = writer.write_parts(&tx, first, rows, &mut report).await;
+            let written = Box::pin(writer.write_parts(&tx, first, rows, &mut report)).await;
             end(tx, written).await?;
             return Ok(writer.written);
         }
         let groups = writer.prepare(&session, first).await?;
-        if let [group] = groups.as_slice() {
+        if let [group] = groups.as_slice()
+            && !is_told
+        {
             let copy = writer.copy(&session, group, &group.rows).await?;
             // In a transaction a COPY may write the first rows only.
             let whole = copy.is_none() || !session.is_in_transaction();
@@ -78,13 +85,10 @@ where
                 && whole
                 && writer.write(&session, &group.columns, &group.rows, statement).await? == group.rows.len()
             {
-                report(&writer)?;
                 return Ok(writer.written);
             }
         }
-        let tx = session.begin().await?;
-        let written = writer.write_groups(&tx, groups, &mut report).await;
-        end(tx, written).await?;
+        Box::pin(writer.write_guarded(&session, groups, &mut report)).await?;
         Ok(writer.written)
     }
 }
@@ -116,8 +120,30 @@ where
     // Whoever fills the rows in calls the callbacks.
     let quiet = dao.quietly_within(session);
     let mut writer = Writer::new(&quiet, operation);
-    writer.write_groups::<Error>(session, groups, &mut |_| Ok(())).await?;
+    writer.write_groups::<Error>(session, &groups, &mut |_| Ok(())).await.map_err(Stopped::into_error)?;
     Ok(writer.written)
+}
+
+/// Why the writing has ended before its time.
+enum Stopped<X> {
+    /// Somebody who was told of the progress has stopped it.
+    ByProgress(X),
+    Failed(Error),
+}
+
+impl<X: From<Error>> Stopped<X> {
+    fn into_error(self) -> X {
+        match self {
+            Self::ByProgress(error) => error,
+            Self::Failed(error) => error.into(),
+        }
+    }
+}
+
+impl<X> From<Error> for Stopped<X> {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
 }
 
 pub(super) struct Writer<'d, E: EntityTrait> {
@@ -152,7 +178,11 @@ where
         let mut part = first;
         while !part.is_empty() {
             let groups = self.prepare(tx, part).await?;
-            self.write_groups(tx, groups, report).await?;
+            if groups.len() > 1 {
+                Box::pin(self.write_guarded(tx, groups, report)).await?;
+            } else {
+                self.write_groups(tx, &groups, report).await.map_err(Stopped::into_error)?;
+            }
             part = rest.by_ref().take(ROWS_AT_A_TIME).collect();
         }
         Ok(())
@@ -173,13 +203,36 @@ where
         Ok(groups.into_vec())
     }
 
-    async fn write_groups<X: From<Error>>(
+    /// Writes all of a part or nothing, in a transaction or behind a savepoint. Groups are written one after the other: for
+    /// the first row that fails, all of them have to be undone.
+    async fn write_guarded<X: From<Error>>(
         &mut self,
-        tx: &Session,
+        session: &Session,
         groups: Vec<Group<E>>,
         report: &mut (impl FnMut(&Self) -> Result<(), X> + Send),
     ) -> Result<(), X> {
-        for group in &groups {
+        let tx = session.begin().await?;
+        let written = self.write_groups(&tx, &groups, report).await;
+        if written.is_ok() {
+            return Ok(tx.commit().await?);
+        }
+        tx.rollback_or_report().await;
+        match written {
+            Err(Stopped::Failed(error)) if groups.len() > 1 && is_of_a_row(&error) => {
+                let located = Box::pin(locate_in_order(self.operation, session, self.dao, groups)).await;
+                Err(located.map_or(error, |located| self.operation.failed::<E>(located)).into())
+            }
+            written => written.map_err(Stopped::into_error),
+        }
+    }
+
+    async fn write_groups<X>(
+        &mut self,
+        tx: &Session,
+        groups: &[Group<E>],
+        report: &mut (impl FnMut(&Self) -> Result<(), X> + Send),
+    ) -> Result<(), Stopped<X>> {
+        for group in groups {
             let mut left = group.rows.as_slice();
             while !left.is_empty() {
                 let (count, statement) = match self.copy(tx, group, left).await? {
@@ -187,7 +240,7 @@ where
                     None => self.operation.statement::<E>(tx, self.dao, &group.columns, left),
                 };
                 let written = self.write(tx, &group.columns, &left[..count], statement).await?;
-                report(self)?;
+                report(self).map_err(Stopped::ByProgress)?;
                 left = &left[written..];
             }
         }
@@ -218,7 +271,7 @@ where
         self.copies.iter().position(|(known, _)| same(known))
     }
 
-    /// Sends one statement, and gives the number of the rows that it has written: fewer when it is a COPY that cannot take
+    /// Sends one statement, and gives the number of the rows that it has taken: fewer when it is a COPY that cannot take
     /// all of them. When it fails because of a row, the error says which.
     async fn write(
         &mut self,
@@ -230,12 +283,12 @@ where
         let written = self.operation.run(session, self.dao, columns, rows, statement).await;
         let written = match written {
             Err(error) if is_because_of_a_row(&error) => {
-                Err(locate(self.operation, session, self.dao, columns, rows, error).await)
+                Err(Box::pin(locate(self.operation, session, self.dao, columns, rows, error)).await)
             }
             written => written,
         };
-        let (count, models) = written.map_err(|error| self.operation.failed::<E>(error))?;
-        if count < rows.len()
+        let Done { taken, count, models } = written.map_err(|error| self.operation.failed::<E>(error))?;
+        if taken < rows.len()
             && let Some(known) = self.known_copy(columns)
         {
             self.copies[known].1 = None;
@@ -244,10 +297,10 @@ where
             let called = self.call_after(session, rows, &models).await;
             called.map_err(|error| self.operation.failed::<E>(error))?;
         }
-        self.written.count += count as u64;
+        self.written.count += count;
         if self.gives_rows {
             self.written.rows.extend(rows.iter().map(|row| row.index).zip(models));
         }
-        Ok(count)
+        Ok(taken)
     }
 }

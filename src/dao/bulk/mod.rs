@@ -20,7 +20,7 @@ pub use upsert::Upsert;
 
 use sea_orm::{ActiveModelBehavior, EntityTrait, IntoActiveModel};
 
-use self::operation::Operation;
+use self::{operation::Operation, progress::NOBODY};
 use super::BaseDao;
 use crate::{
     error::{Error, Result},
@@ -33,8 +33,8 @@ where
     E::Model: IntoActiveModel<E::ActiveModel> + Sync,
     E::ActiveModel: ActiveModelBehavior + Send + Sync,
 {
-    /// Inserts any number of rows, all or none of them, in as few statements as the database allows, and gives their
-    /// number. A column that a row does not set takes its default, whatever the other rows set. No rows: nothing is sent.
+    /// Inserts any number of rows, all or none of them, in as few statements as the database allows, and gives the number
+    /// of those that it has written: a row that a trigger skips is none. A column that a row does not set takes its default, whatever the other rows set. No rows: nothing is sent.
     ///
     /// Rows that set the same columns are written together, in their order; a row that refers to another one of the same
     /// call has to set the same columns and to stand behind it.
@@ -54,12 +54,16 @@ where
         I: IntoIterator<Item = M>,
         I::IntoIter: Send,
     {
-        self.insert_many_with(models, |_| Ok(()))
+        located(async move {
+            let models = models.into_iter().map(IntoActiveModel::into_active_model);
+            Ok(self.write_rows(Operation::Insert, models, NOBODY).await?.count)
+        })
     }
 
     /// As [`insert_many`](Self::insert_many), and tells `progress` after each statement how far it has come. The rows
     /// are taken from the iterator bit by bit, so that an import needs no more memory than some thousands of them.
-    /// An error of `progress` stops the import: nothing stays written, and the error comes back as it was.
+    /// An error of `progress` stops the import: nothing stays written, and the error comes back as it was. So that this
+    /// holds for the last statement too, even a single one has a transaction around it.
     ///
     /// ```
     /// # use sea_dao::{BaseDao, Error, Result, sea_orm::ActiveValue::Set};
@@ -95,7 +99,7 @@ where
     {
         located(async move {
             let models = models.into_iter().map(IntoActiveModel::into_active_model);
-            Ok(self.write_rows(Operation::Insert, models, progress).await?.count)
+            Ok(self.write_rows(Operation::Insert, models, Some(progress)).await?.count)
         })
     }
 
@@ -122,7 +126,7 @@ where
     {
         located(async move {
             let models = models.into_iter().map(IntoActiveModel::into_active_model);
-            let mut rows = self.write_rows::<Error>(Operation::InsertReturning, models, |_| Ok(())).await?.rows;
+            let mut rows = self.write_rows(Operation::InsertReturning, models, NOBODY).await?.rows;
             // Groups of rows were written one after the other.
             if !rows.is_sorted_by_key(|(index, _)| *index) {
                 rows.sort_unstable_by_key(|(index, _)| *index);

@@ -37,6 +37,22 @@ pub(super) enum BulkStatement {
     Nothing,
 }
 
+/// What a statement has done.
+pub(super) struct Done<E: EntityTrait> {
+    /// The first of its rows, which it has taken: only a COPY may leave the last ones to another statement.
+    pub(super) taken: usize,
+    /// How many rows were written: fewer when a trigger has skipped some.
+    pub(super) count: u64,
+    /// Those that come back.
+    pub(super) models: Vec<E::Model>,
+}
+
+impl<E: EntityTrait> Done<E> {
+    fn counted(taken: usize, count: u64) -> Self {
+        Self { taken, count, models: Vec::new() }
+    }
+}
+
 impl Operation {
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -69,9 +85,15 @@ impl Operation {
         dao: &BaseDao<E>,
         group: &Group<E>,
     ) -> Option<BulkStatement> {
-        // Rows that cannot be matched with those given are written once more, and a row that is missing takes back the
-        // rest; rows whose versions are looked at stay locked meanwhile.
-        if self != Self::Insert && (group.rows.len() > 1 || dao.columns.has_version()) {
+        let alone = match self {
+            Self::Insert => true,
+            // The entity is told of them, and may refuse.
+            Self::InsertReturning => false,
+            // A row that is missing takes back the rest; rows whose versions are looked at stay locked meanwhile.
+            Self::Update => group.rows.len() == 1 && !dao.columns.has_version(),
+        };
+        // One whose failure would abort the transaction needs a savepoint around it; several have one of their own.
+        if !alone || (group.rows.len() == 1 && aborts(session)) {
             return None;
         }
         let (count, statement) = self.statement::<E>(session, dao, &group.columns, &group.rows);
@@ -126,8 +148,7 @@ impl Operation {
         Ok(model)
     }
 
-    /// Runs a statement of these rows, and gives how many of them are written, and those that come back; undone as a whole
-    /// when it fails, unless the transaction ends with it. Only a COPY may leave the last ones to another statement.
+    /// Runs a statement of these rows; undone as a whole when it fails, unless the transaction ends with it.
     pub(super) async fn run<E>(
         self,
         session: &Session,
@@ -135,15 +156,14 @@ impl Operation {
         columns: &[E::Column],
         rows: &[Row<E>],
         statement: BulkStatement,
-    ) -> Result<(usize, Vec<E::Model>)>
+    ) -> Result<Done<E>>
     where
         E: EntityTrait,
         E::Model: IntoActiveModel<E::ActiveModel> + Sync,
         E::ActiveModel: ActiveModelBehavior + Send + Sync,
     {
-        let aborts = session.capabilities().failure_aborts_transaction && session.is_in_transaction();
         // What gives rows back has savepoints of its own.
-        if rows.len() == 1 || !aborts || self == Self::InsertReturning {
+        if rows.len() == 1 || !aborts(session) || self == Self::InsertReturning {
             return self.run_on(session, dao, columns, rows, statement).await;
         }
         let savepoint = session.begin().await?;
@@ -163,7 +183,7 @@ impl Operation {
         columns: &[E::Column],
         rows: &[Row<E>],
         statement: BulkStatement,
-    ) -> Result<(usize, Vec<E::Model>)>
+    ) -> Result<Done<E>>
     where
         E: EntityTrait,
         E::Model: IntoActiveModel<E::ActiveModel> + Sync,
@@ -171,12 +191,17 @@ impl Operation {
     {
         match statement {
             BulkStatement::Insert(statement) if self == Self::InsertReturning => {
-                return Ok((rows.len(), insert_with_rows(session, dao, columns, rows, statement).await?));
+                let models = insert_with_rows(session, dao, columns, rows, statement).await?;
+                return Ok(Done { taken: rows.len(), count: models.len() as u64, models });
             }
             BulkStatement::Insert(statement) => {
-                session.execute(&statement).await?;
+                let count = session.execute(&statement).await?.rows_affected();
+                return Ok(Done::counted(rows.len(), count));
             }
-            BulkStatement::Copy(copy) => return Ok((copy.run(session, columns, rows).await?, Vec::new())),
+            BulkStatement::Copy(copy) => {
+                let (taken, count) = copy.run(session, columns, rows).await?;
+                return Ok(Done::counted(taken, count));
+            }
             BulkStatement::Update(statement) => {
                 check_versions(session, dao, rows).await?;
                 let updated = session.execute(&statement).await?.rows_affected();
@@ -184,6 +209,11 @@ impl Operation {
             }
             BulkStatement::Nothing => check_all_updated(session, dao, rows, 0).await?,
         }
-        Ok((rows.len(), Vec::new()))
+        Ok(Done::counted(rows.len(), rows.len() as u64))
     }
+}
+
+/// Whether a failure aborts a transaction that goes on afterwards.
+fn aborts(session: &Session) -> bool {
+    session.capabilities().failure_aborts_transaction && session.is_in_transaction()
 }

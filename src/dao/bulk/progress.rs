@@ -1,5 +1,7 @@
 //! How far a long write has come.
 
+use crate::error::Result;
+
 /// How far a long write has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -9,3 +11,6 @@ pub struct Progress {
     /// All rows, when the caller's iterator knows their number.
     pub total: Option<u64>,
 }
+
+/// Whoever is told, when there is nobody.
+pub(super) const NOBODY: Option<fn(Progress) -> Result<()>> = None;

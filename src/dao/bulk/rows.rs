@@ -18,10 +18,19 @@ impl<E: EntityTrait> Row<E> {
         Key::<E>::of_active_model(&self.model).map(|key| key.to_string()).unwrap_or_default()
     }
 
+    pub(super) fn copy(&self) -> Self {
+        Self { index: self.index, model: self.model.clone() }
+    }
+
     /// What is written to `column`; NULL when nothing is.
     pub(super) fn value(&self, column: E::Column) -> Value {
         self.model.get(column).into_value().unwrap_or(Value::Bool(None))
     }
+}
+
+/// The primary keys of rows that have them.
+pub(super) fn keys_of<E: EntityTrait>(rows: &[Row<E>]) -> Vec<Key<E>> {
+    rows.iter().filter_map(|row| Key::of_active_model(&row.model)).collect()
 }
 
 /// Rows that write the same columns.

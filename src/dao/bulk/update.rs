@@ -1,7 +1,5 @@
 //! UPDATE of many rows, each with values of its own.
 
-use std::collections::HashSet;
-
 use sea_orm::{
     ActiveModelBehavior, ColumnTrait, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn, Value,
     sea_query::{
@@ -13,17 +11,17 @@ use sea_orm::{
 use super::{
     super::{
         BaseDao,
-        among::among,
-        key::{Key, Seen, any_of, keys_per_statement},
+        found::find_each,
+        key::{Key, Seen, any_of},
     },
     insert::unnest,
     operation::Operation,
-    rows::{Row, take_columns, take_rows},
+    progress::NOBODY,
+    rows::{Row, keys_of, take_columns, take_rows},
 };
 use crate::{
     backend::{Capabilities, pad, padded_length},
     error::{Error, Result},
-    query::Conditions,
     session::{Session, located},
 };
 
@@ -65,7 +63,7 @@ pub(super) fn update_statement<E: EntityTrait>(
         let binds = columns.len() * (key.len() + 1) + key.len();
         let count = rows.len().min(ROWS_PER_CASE).min(capabilities.bind_limit / binds).max(1);
         let rows = &rows[..count];
-        let keys: Vec<Key<E>> = rows.iter().filter_map(|row| Key::of_active_model(&row.model)).collect();
+        let keys = keys_of(rows);
         for column in columns {
             let choose = rows.iter().zip(&keys).fold(CaseStatement::new(), |choose, (row, key)| {
                 choose.case(key.condition(), column.save_as(Expr::val(row.value(*column))))
@@ -116,18 +114,39 @@ pub(super) async fn check_all_updated<E: EntityTrait>(
     if updated >= rows.len() as u64 {
         return Ok(());
     }
-    let dao = dao.within(session);
-    let keys: Vec<Key<E>> = rows.iter().filter_map(|row| Key::of_active_model(&row.model)).collect();
-    let mut found = HashSet::new();
-    for part in keys.chunks(keys_per_statement::<E>(session.capabilities())) {
-        let models = dao.query().filter(among(part, session.backend())).all().await?;
-        found.extend(models.iter().map(|model| Key::<E>::of_model(model).to_string()));
-    }
-    let missing: Vec<&Row<E>> = rows.iter().filter(|row| !found.contains(&row.name())).collect();
+    let found = Box::pin(find_each(session, dao, &keys_of(rows), |query| query)).await?;
+    check_each_once(rows, &found)?;
+    let missing: Vec<&Row<E>> =
+        rows.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(row, _)| row).collect();
     match missing.first() {
         None => Ok(()),
         Some(first) => Err(Error::Row { row: first.index, key: first.name(), source: Box::new(not_found(&missing)) }),
     }
+}
+
+/// # Errors
+///
+/// [`Error::Row`] around [`Error::InvalidArgument`] for a row whose key is that of an earlier one in other words.
+pub(super) fn check_each_once<E: EntityTrait>(rows: &[Row<E>], found: &[Option<E::Model>]) -> Result<()> {
+    let mut seen = Seen::default();
+    for (row, found) in rows.iter().zip(found) {
+        if let Some(found) = found
+            && !seen.insert(&Key::<E>::of_model(found))
+        {
+            return Err(given_twice(row.index, row.name()));
+        }
+    }
+    Ok(())
+}
+
+fn without_key(row: usize) -> Error {
+    let source = Error::argument("primary key", "(not set)", "the whole primary key to be set");
+    Error::Row { row, key: String::new(), source: Box::new(source) }
+}
+
+fn given_twice(row: usize, key: String) -> Error {
+    let source = Box::new(Error::argument("primary key", &key, "each row once"));
+    Error::Row { row, key, source }
 }
 
 fn not_found<E: EntityTrait>(missing: &[&Row<E>]) -> Error {
@@ -183,17 +202,14 @@ where
     async fn update_rows(&self, models: Vec<E::ActiveModel>) -> Result<u64> {
         let mut seen = Seen::default();
         for (row, model) in models.iter().enumerate() {
-            let key = Key::<E>::of_active_model(model);
-            let expected = match &key {
-                None => "the whole primary key to be set",
-                Some(key) if !seen.insert(key) => "each row once",
+            let error = match Key::<E>::of_active_model(model) {
+                None => without_key(row),
+                Some(key) if !seen.insert(&key) => given_twice(row, key.to_string()),
                 Some(_) => continue,
             };
-            let key = key.map(|key| key.to_string()).unwrap_or_default();
-            let source = Error::argument("primary key", if key.is_empty() { "(not set)" } else { &key }, expected);
-            return Err(Operation::Update.failed::<E>(Error::Row { row, key, source: Box::new(source) }));
+            return Err(Operation::Update.failed::<E>(error));
         }
-        let written = self.write_rows::<Error>(Operation::Update, models.into_iter(), |_| Ok(())).await?;
+        let written = self.write_rows(Operation::Update, models.into_iter(), NOBODY).await?;
         Ok(written.count)
     }
 }

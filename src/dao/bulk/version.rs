@@ -1,21 +1,16 @@
 //! Optimistic locking of many rows.
 
-use std::collections::HashMap;
-
 use sea_orm::{EntityTrait, QuerySelect};
 
 use super::{
-    super::{
-        BaseDao,
-        key::{Key, any_of, keys_per_statement},
-        version::conflict,
-    },
-    rows::Row,
+    super::{BaseDao, found::find_each, key::Key, version::conflict},
+    rows::{Row, keys_of},
+    update::check_each_once,
 };
 use crate::{
     convention::ExpectedVersion,
     error::{Error, Result},
-    query::Conditions,
+    query::QueryBuilder,
     session::Session,
 };
 
@@ -27,16 +22,12 @@ use crate::{
 /// [`Error::Row`] around [`Error::VersionConflict`] for the first row that has another version by now.
 pub(super) async fn check_versions<E: EntityTrait>(session: &Session, dao: &BaseDao<E>, rows: &[Row<E>]) -> Result<()> {
     let Some(version) = dao.columns.checked_version()? else { return Ok(()) };
-    let dao = dao.within(session);
-    let keys: Vec<Key<E>> = rows.iter().filter_map(|row| Key::of_active_model(&row.model)).collect();
-    let mut found: HashMap<String, E::Model> = HashMap::with_capacity(keys.len());
-    for part in keys.chunks(keys_per_statement::<E>(session.capabilities())) {
-        let locked = dao.query().filter(any_of(part)).select(QuerySelect::lock_exclusive).all().await?;
-        found.extend(locked.into_iter().map(|model| (Key::<E>::of_model(&model).to_string(), model)));
-    }
-    for row in rows {
+    let lock = |query: QueryBuilder<E>| query.select(QuerySelect::lock_exclusive);
+    let found = Box::pin(find_each(session, dao, &keys_of(rows), lock)).await?;
+    check_each_once(rows, &found)?;
+    for (row, found) in rows.iter().zip(&found) {
         // A row that is not there is missed by the update.
-        if let Some(found) = found.get(&row.name())
+        if let Some(found) = found
             && let Some(expected) = ExpectedVersion::<E>::before(&row.model, version)
             && !expected.is_of(found)
         {

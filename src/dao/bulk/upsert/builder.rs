@@ -38,7 +38,8 @@ use crate::{error::Result, session::located};
 /// # All or none
 ///
 /// Each call is one transaction, or one savepoint of the transaction it runs in, which goes on after a failure. Outside of
-/// a transaction a deadlock is tried again.
+/// a transaction a deadlock is tried again, and one row on PostgreSQL or SQLite is one statement with nothing around it, as
+/// [`insert`](crate::BaseDao::insert) is: an error of the entity's `after_save` comes too late to undo it.
 ///
 /// PostgreSQL and SQLite get `INSERT … ON CONFLICT (target) DO UPDATE`. `ON DUPLICATE KEY UPDATE` of MySQL and MariaDB
 /// would update a row that is in the way in any unique column, so the rows are looked up there, those that exist are

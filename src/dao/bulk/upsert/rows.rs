@@ -105,10 +105,6 @@ pub(super) fn of_row<E: EntityTrait>(row: &Row<E>, error: Error) -> Error {
     Error::Row { row: row.index, key: row.name(), source: Box::new(error) }
 }
 
-pub(super) fn copy<E: EntityTrait>(row: &Row<E>) -> Row<E> {
-    Row { index: row.index, model: row.model.clone() }
-}
-
 /// Values as something that can be looked up.
 pub(super) fn text(values: &[Value]) -> String {
     values.iter().fold(String::new(), |mut text, value| {

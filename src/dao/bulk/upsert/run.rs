@@ -8,9 +8,10 @@ use super::{
     super::{
         engine::{Written, write_ready},
         operation::Operation,
+        rows::Row,
     },
     plan::{Plan, failed},
-    rows::{Ready, copy},
+    rows::Ready,
 };
 use crate::{
     error::{Error, ErrorClass, Result},
@@ -119,7 +120,9 @@ where
     async fn attempt(&self, session: &Session, ready: &Ready<E>, attempt: Attempt) -> Result<Outcome<E>, Failure> {
         let capabilities = session.capabilities();
         let one_statement = ready.is_one() && (!self.splits(session) || ready.targeted.is_empty());
-        if one_statement && !(attempt.in_outer && capabilities.failure_aborts_transaction) {
+        // The entity, which is told of rows that come back, may refuse; outside of a transaction that is after the fact.
+        let may_fail = capabilities.failure_aborts_transaction || attempt.returning;
+        if one_statement && !(attempt.in_outer && may_fail) {
             return self.write(session, ready, attempt).await;
         }
         let tx = session.begin().await?;
@@ -146,7 +149,7 @@ where
         }
         if !ready.free.is_empty() {
             let before = written.rows.len();
-            let free = ready.free.iter().map(copy).collect();
+            let free = ready.free.iter().map(Row::copy).collect();
             written.absorb(write_ready(&self.dao, attempt.insert(), session, free).await?);
             self.call_after_insert(session, &written.rows[before..]).await?;
         }

@@ -17,7 +17,7 @@ use super::{
     },
     lookup::{Reading, Standing},
     plan::{Plan, Sets},
-    rows::{copy, of_row},
+    rows::of_row,
     run::{Attempt, Failure},
 };
 use crate::{
@@ -51,7 +51,7 @@ where
         let mut written = Written::none();
         for (row, standing) in rows.iter().zip(standings) {
             match standing {
-                Standing::Nothing => missing.push(copy(row)),
+                Standing::Nothing => missing.push(row.copy()),
                 Standing::Alive(model) if sets.is_empty() || sets.only_deleted => {
                     written.rows.push((row.index, model));
                 }
@@ -85,7 +85,7 @@ where
     /// Inserts a row that has the target's values of a deleted one; `None` when that is in the way, which depends on the
     /// unique index.
     async fn insert_beside_deleted(&self, tx: &Session, row: &Row<E>, attempt: Attempt) -> Result<Option<Written<E>>> {
-        match self.insert_in_savepoint(tx, vec![copy(row)], attempt).await {
+        match self.insert_in_savepoint(tx, vec![row.copy()], attempt).await {
             Ok(inserted) => {
                 self.call_after_insert(tx, &inserted.rows).await?;
                 Ok(Some(inserted))
