@@ -17,6 +17,7 @@ mod fingerprint;
 mod inline;
 mod input;
 pub(crate) mod json;
+mod lasting;
 mod lexer;
 #[cfg(feature = "sqlite")]
 mod limit;

@@ -40,6 +40,7 @@ mod alerts;
 mod bad_input;
 mod bank;
 mod blackhole;
+mod changed;
 mod connections;
 mod counts;
 mod dropped;
