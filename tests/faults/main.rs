@@ -59,5 +59,6 @@ mod own_server;
 mod process;
 mod returned;
 mod round_trips;
+mod set_up;
 mod settings;
 mod woken;
