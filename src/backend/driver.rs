@@ -116,6 +116,55 @@ fn check_server_url(url: &str) -> Result<()> {
     Ok(())
 }
 
+/// The parameters of `url` that the driver knows; what it does not know it would leave out without a word, or log with its
+/// value.
+///
+/// # Errors
+///
+/// [`Error::Config`] for one that is known but for its spelling, that holds a password, or that says what stands
+/// elsewhere in the URL.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) fn only_known_parameters(url: &str, known: &[&str]) -> Result<String> {
+    let Ok(mut parsed) = url::Url::parse(url) else { return Ok(url.to_owned()) };
+    let bad = |expected: String| Error::config("url", redact_url(url), expected);
+    let plain = |name: &str| name.replace(['-', '_'], "").to_ascii_lowercase();
+    let elsewhere = ["user", "username", "password", "passwd", "pwd", "host", "port", "database", "dbname"];
+    let mut kept = Vec::new();
+    for (name, value) in parsed.query_pairs() {
+        if known.contains(&&*name) || known.contains(&"options") && name.starts_with("options[") {
+            kept.push((name.into_owned(), value.into_owned()));
+            continue;
+        }
+        if let Some(meant) = known.iter().find(|known| plain(known) == plain(&name)) {
+            return Err(bad(format!("{meant} in place of {name}")));
+        }
+        if elsewhere.contains(&plain(&name).as_str()) || plain(&name).contains("password") {
+            return Err(bad(format!(
+                "no parameter {name}; scheme://user:password@host:port/database has a place for it"
+            )));
+        }
+        tracing::warn!(target: "sea_dao::config", %name, "a parameter of the URL that the driver does not know is left out");
+    }
+    if kept.len() < parsed.query_pairs().count() {
+        parsed.set_query(None);
+        if !kept.is_empty() {
+            parsed.query_pairs_mut().extend_pairs(kept);
+        }
+    }
+    Ok(parsed.into())
+}
+
+/// A failure to connect, with the parameter of the URL that asks for TLS where that is the matter.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) fn with_tls_explained(error: sqlx::Error, parameter: &str, off: &str) -> sqlx::Error {
+    match error {
+        sqlx::Error::Tls(error) => sqlx::Error::Tls(
+            format!("{error}; {parameter} in the URL asks for TLS, {parameter}={off} goes without").into(),
+        ),
+        error => error,
+    }
+}
+
 /// The error for a URL that the driver cannot read.
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub(super) fn bad_url(url: &str, error: &sqlx::Error) -> Error {

@@ -35,7 +35,7 @@ impl Failure {
         match error {
             sqlx::Error::Database(error) => {
                 let (class, effect) = classify(error.as_ref());
-                let broken = class == ErrorClass::Disconnect;
+                let broken = class == ErrorClass::Disconnect || has_lost_its_statements(error.as_ref());
                 Self { class, effect: if broken { Effect::EndsTransaction } else { effect }, broken }
             }
             // The statement was not sent, or its answer was read to the end.
@@ -94,6 +94,16 @@ fn classify(error: &dyn sqlx::error::DatabaseError) -> (ErrorClass, Effect) {
     }
     let _ = error;
     (ErrorClass::Other, Effect::EndsTransaction)
+}
+
+/// The connection works, but not with what it has prepared.
+fn has_lost_its_statements(error: &dyn sqlx::error::DatabaseError) -> bool {
+    #[cfg(feature = "postgres")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+        return super::postgres::has_lost_its_statements(error);
+    }
+    let _ = error;
+    false
 }
 
 /// The crate's error for a failure of the driver; `query` says which of SeaORM's variants holds it.

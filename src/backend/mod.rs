@@ -17,6 +17,7 @@ mod fingerprint;
 mod inline;
 mod input;
 pub(crate) mod json;
+mod lasting;
 mod lexer;
 #[cfg(feature = "sqlite")]
 mod limit;
@@ -30,6 +31,7 @@ mod postgres;
 mod probe;
 mod rows;
 mod script;
+mod set_up;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod signature;
 #[cfg(feature = "sqlite")]
@@ -54,3 +56,4 @@ pub(crate) use input::{PlainSql, check_script, check_statement, check_values};
 pub(crate) use list::{fill_up, list_as_one_value};
 pub(crate) use rows::{Models, model, models};
 pub(crate) use script::{SqlNature, is_copy_in};
+pub(crate) use set_up::SetUp;

@@ -16,15 +16,34 @@ use sqlx::{
 use super::{
     Capabilities,
     connection::{Backend, SqlxDriver},
-    driver::{Driver, TransactionOptions, bad_url},
+    driver::{Driver, TransactionOptions, bad_url, only_known_parameters, with_tls_explained},
     errors::Effect,
     input::bind_limit,
     probe::{Probe, Switch},
 };
 use crate::error::{Error, ErrorClass, Result};
 
+/// What the driver reads behind the `?` of a URL.
+const PARAMETERS: [&str; 14] = [
+    "ssl-mode",
+    "sslmode",
+    "ssl-ca",
+    "sslca",
+    "charset",
+    "collation",
+    "ssl-cert",
+    "sslcert",
+    "ssl-key",
+    "sslkey",
+    "statement-cache-capacity",
+    "socket",
+    "timezone",
+    "time-zone",
+];
+
 pub(super) fn open(url: &str) -> Result<Arc<dyn Driver>> {
-    let options: MySqlConnectOptions = url.parse().map_err(|error| bad_url(url, &error))?;
+    let url = only_known_parameters(url, &PARAMETERS)?;
+    let options: MySqlConnectOptions = url.parse().map_err(|error| bad_url(&url, &error))?;
     Ok(Arc::new(SqlxDriver::<MySql>::new(options.disable_statement_logging())))
 }
 
@@ -107,6 +126,10 @@ impl Backend for MySql {
             Some(isolation) => format!("SET TRANSACTION ISOLATION LEVEL {isolation}; {start}").into(),
             None => start.into(),
         })
+    }
+
+    fn explain(error: sqlx::Error) -> sqlx::Error {
+        with_tls_explained(error, "ssl-mode", "DISABLED")
     }
 
     fn sea_orm_connection(options: MySqlConnectOptions, connect_timeout: Duration) -> DatabaseConnection {

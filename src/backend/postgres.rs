@@ -13,7 +13,7 @@ use sqlx::{
 use super::{
     Capabilities,
     connection::{Backend, SqlxDriver},
-    driver::{Aborted, CopySource, Driver, TransactionOptions, bad_url},
+    driver::{Aborted, CopySource, Driver, TransactionOptions, bad_url, only_known_parameters, with_tls_explained},
     errors::Effect,
     input::bind_limit,
     probe::{Probe, Switch},
@@ -21,8 +21,31 @@ use super::{
 };
 use crate::error::{Error, ErrorClass, Result};
 
+/// What the driver reads behind the `?` of a URL.
+const PARAMETERS: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
 pub(super) fn open(url: &str) -> Result<Arc<dyn Driver>> {
-    let options: PgConnectOptions = url.parse().map_err(|error| bad_url(url, &error))?;
+    let url = only_known_parameters(url, &PARAMETERS)?;
+    let options: PgConnectOptions = url.parse().map_err(|error| bad_url(&url, &error))?;
     // Without prepared statements it is, in all likelihood, a pooler that deals its server connections out by transaction.
     let pooler = url.contains("statement-cache-capacity=0");
     Ok(Arc::new(SqlxDriver::<Postgres>::new(options.disable_statement_logging()).kills(!pooler)))
@@ -104,6 +127,10 @@ impl Backend for Postgres {
         .boxed()
     }
 
+    fn explain(error: sqlx::Error) -> sqlx::Error {
+        with_tls_explained(error, "sslmode", "disable")
+    }
+
     fn sea_orm_connection(options: PgConnectOptions, connect_timeout: Duration) -> DatabaseConnection {
         PgPoolOptions::new().max_connections(2).acquire_timeout(connect_timeout).connect_lazy_with(options).into()
     }
@@ -125,10 +152,21 @@ pub(super) fn classify(error: &PgDatabaseError) -> (ErrorClass, Effect) {
         "55P03" => ErrorClass::LockTimeout,
         "57014" => ErrorClass::StatementCancelled,
         "25006" => ErrorClass::ReadOnly,
+        // Not 08…: what does not end this connection tells of another one, as that of a foreign table.
         "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => ErrorClass::Disconnect,
-        // A protocol violation (08P01) may be a value that does not fit its type; the connection survives that.
-        code if code.starts_with("08") && code != "08P01" => ErrorClass::Disconnect,
         _ => ErrorClass::Other,
     };
     (class, Effect::AbortsScope)
+}
+
+/// Whether the statements that the connection has prepared are of no use any more: the next use of each would fail in the
+/// same way.
+pub(super) fn has_lost_its_statements(error: &PgDatabaseError) -> bool {
+    match error.code() {
+        // Those of the driver are called so; another one is the caller's own.
+        "26000" => error.message().contains("sqlx_s_"),
+        // "cached plan must not change result type", which the server may say in another language.
+        "0A000" => error.routine() == Some("RevalidateCachedQuery"),
+        _ => false,
+    }
 }

@@ -2,7 +2,10 @@
 
 use sea_orm::DbBackend;
 
-use super::lexer::{end_of_statement, first_word, skip_blanks};
+use super::{
+    lasting::{is_temporary, leaves_something},
+    lexer::{end_of_statement, first_word, skip_blanks},
+};
 
 /// What a piece of SQL does beside reading and writing rows, with the keyword that tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +18,8 @@ pub(crate) enum SqlNature<'s> {
     ControlsTransaction(&'s str),
     /// It commits the transaction that it runs in.
     CommitsTransaction(&'s str),
+    /// It commits the transaction that it runs in, and changes the session.
+    CommitsAndChangesSession(&'s str),
     /// It copies rows from or to the client, in a protocol of its own.
     Copies,
 }
@@ -22,10 +27,13 @@ pub(crate) enum SqlNature<'s> {
 /// The nature of one statement.
 pub(crate) fn nature_of(sql: &str, backend: DbBackend) -> SqlNature<'_> {
     let (word, rest) = first_word(&sql[skip_blanks(sql, 0, backend)..]);
-    if ["SELECT", "WITH", "INSERT", "UPDATE", "DELETE"].into_iter().any(|everyday| is(word, everyday)) {
-        nature_of_query(rest, backend)
-    } else {
-        nature_of_command(word, rest, backend)
+    let everyday = ["SELECT", "WITH", "INSERT", "UPDATE", "DELETE"].into_iter().any(|everyday| is(word, everyday));
+    match if everyday { SqlNature::Plain } else { nature_of_command(word, rest, backend) } {
+        SqlNature::Plain if leaves_something(sql, backend) => SqlNature::ChangesSession,
+        SqlNature::CommitsTransaction(word) if leaves_something(sql, backend) => {
+            SqlNature::CommitsAndChangesSession(word)
+        }
+        nature => nature,
     }
 }
 
@@ -35,13 +43,17 @@ pub(crate) fn nature_of_script(sql: &str, backend: DbBackend) -> SqlNature<'_> {
     let mut start = 0;
     while start < sql.len() {
         let end = end_of_statement(sql, start, backend);
-        gravest = match (nature_of(&sql[start..end], backend), gravest) {
-            (control @ (SqlNature::ControlsTransaction(_) | SqlNature::Copies), _) => return control,
-            (commits @ SqlNature::CommitsTransaction(_), _) | (_, commits @ SqlNature::CommitsTransaction(_)) => {
-                commits
+        gravest = match (gravest, nature_of(&sql[start..end], backend)) {
+            (_, control @ (SqlNature::ControlsTransaction(_) | SqlNature::Copies)) => return control,
+            (SqlNature::Plain, nature) | (nature, SqlNature::Plain) => nature,
+            (SqlNature::CommitsTransaction(word), SqlNature::CommitsTransaction(_)) => {
+                SqlNature::CommitsTransaction(word)
             }
-            (SqlNature::Plain, earlier) => earlier,
-            (SqlNature::ChangesSession, _) => SqlNature::ChangesSession,
+            (SqlNature::CommitsTransaction(word) | SqlNature::CommitsAndChangesSession(word), _)
+            | (_, SqlNature::CommitsTransaction(word) | SqlNature::CommitsAndChangesSession(word)) => {
+                SqlNature::CommitsAndChangesSession(word)
+            }
+            (nature, _) => nature,
         };
         start = end + 1;
     }
@@ -62,9 +74,23 @@ fn words(sql: &str) -> impl Iterator<Item = &str> {
 
 fn nature_of_command<'s>(word: &'s str, rest: &str, backend: DbBackend) -> SqlNature<'s> {
     const CONTROL: [&str; 9] = ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "END", "ABORT", "XA", "START"];
-    const SESSION: [&str; 15] = [
-        "SET", "RESET", "DISCARD", "LOCK", "UNLOCK", "LISTEN", "UNLISTEN", "PRAGMA", "ATTACH", "DETACH", "USE",
-        "DECLARE", "LOAD", "PREPARE", "HANDLER",
+    const SESSION: [&str; 16] = [
+        "SET",
+        "RESET",
+        "DISCARD",
+        "LOCK",
+        "UNLOCK",
+        "LISTEN",
+        "UNLISTEN",
+        "PRAGMA",
+        "ATTACH",
+        "DETACH",
+        "USE",
+        "DECLARE",
+        "LOAD",
+        "PREPARE",
+        "HANDLER",
+        "DEALLOCATE",
     ];
     // <https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/>
     const COMMITTING: [&str; 21] = [
@@ -98,8 +124,9 @@ fn nature_of_command<'s>(word: &'s str, rest: &str, backend: DbBackend) -> SqlNa
         return SqlNature::Copies;
     }
     let (next, _) = first_word(&rest[skip_blanks(rest, 0, backend)..]);
-    let of_autocommit = backend == DbBackend::MySql && is(word, "SET") && contains(rest, "autocommit");
-    if is(word, "PREPARE") && is(next, "TRANSACTION") || of_autocommit {
+    // Without autocommit every statement begins a transaction; a completion_type other than 0 begins one with each commit.
+    let begins = ["autocommit", "completion_type"].into_iter().any(|variable| contains(rest, variable));
+    if is(word, "PREPARE") && is(next, "TRANSACTION") || backend == DbBackend::MySql && is(word, "SET") && begins {
         return SqlNature::ControlsTransaction(word);
     }
     if backend == DbBackend::MySql && is(word, "SET") && is(next, "PASSWORD") {
@@ -110,11 +137,12 @@ fn nature_of_command<'s>(word: &'s str, rest: &str, backend: DbBackend) -> SqlNa
         // It goes with the transaction.
         return SqlNature::Plain;
     }
-    // As in CREATE OR REPLACE TEMPORARY and CREATE LOCAL TEMP.
-    let temporary = (is(word, "CREATE") || is(word, "DROP"))
-        && rest.split_whitespace().take(3).any(|word| is(word, "TEMP") || is(word, "TEMPORARY"));
+    let temporary = (is(word, "CREATE") || is(word, "DROP")) && is_temporary(rest, backend);
     if backend == DbBackend::MySql && !temporary && COMMITTING.iter().any(|committing| is(word, committing)) {
-        return SqlNature::CommitsTransaction(word);
+        // FLUSH TABLES … WITH READ LOCK and FOR EXPORT, BACKUP STAGE and BACKUP LOCK hold locks.
+        let flush = is(word, "FLUSH") && words(rest).any(|word| is(word, "LOCK") || is(word, "EXPORT"));
+        let locks = flush || is(word, "LOCK") || is(word, "BACKUP");
+        return if locks { SqlNature::CommitsAndChangesSession(word) } else { SqlNature::CommitsTransaction(word) };
     }
     if temporary || SESSION.iter().any(|session| is(word, session)) {
         return SqlNature::ChangesSession;
@@ -124,24 +152,6 @@ fn nature_of_command<'s>(word: &'s str, rest: &str, backend: DbBackend) -> SqlNa
         return SqlNature::ChangesSession;
     }
     SqlNature::Plain
-}
-
-/// Functions that a query can call to change the session, told by the ends of their names, and MySQL's variables.
-fn nature_of_query(sql: &str, backend: DbBackend) -> SqlNature<'static> {
-    if backend == DbBackend::MySql && [":=", "INTO @", "into @"].into_iter().any(|assigns| sql.contains(assigns)) {
-        return SqlNature::ChangesSession;
-    }
-    const SUFFIXES: [&str; 3] = ["set_config", "lock", "lock_shared"];
-    let changes = sql.match_indices('(').any(|(parenthesis, _)| {
-        let before = sql[..parenthesis].trim_end();
-        let ends_with = |suffix: &str| {
-            let tail = before.len().checked_sub(suffix.len()).and_then(|start| before.get(start..));
-            tail.is_some_and(|tail| is(tail, suffix))
-        };
-        // A lock of the transaction goes with it.
-        SUFFIXES.into_iter().any(ends_with) && !ends_with("xact_lock") && !ends_with("xact_lock_shared")
-    });
-    if changes { SqlNature::ChangesSession } else { SqlNature::Plain }
 }
 
 fn contains(sql: &str, text: &str) -> bool {
@@ -172,6 +182,8 @@ mod tests {
             "/*!40000 BEGIN */",
             "PREPARE TRANSACTION 'x'",
             "SET autocommit=0",
+            "SET completion_type = 'CHAIN'",
+            "set global @@completion_type=1",
             "(COMMIT)",
         ] {
             assert!(matches!(nature_of(sql, MySql), SqlNature::ControlsTransaction(_)), "{sql}");
@@ -193,6 +205,7 @@ mod tests {
             "SELECT @a := 1",
             "SELECT 1 INTO @a",
             "DO $$ BEGIN PERFORM 1; END $$",
+            "DEALLOCATE ALL",
         ] {
             assert_eq!(nature_of(sql, MySql), SqlNature::ChangesSession, "{sql}");
         }
@@ -264,8 +277,21 @@ mod tests {
     #[test]
     fn definitions_commit_where_they_do() {
         assert_eq!(nature_of("CREATE TABLE a (b int)", MySql), SqlNature::CommitsTransaction("CREATE"));
-        assert_eq!(nature_of_script("SELECT 1; drop table a; SET b = 1", MySql), SqlNature::CommitsTransaction("drop"));
-        assert_eq!(nature_of("LOCK TABLES a READ", MySql), SqlNature::CommitsTransaction("LOCK"));
+        for (sql, word) in [
+            ("SELECT 1; drop table a; SET b = 1", "drop"),
+            ("SET b = 1; drop table a", "drop"),
+            ("LOCK TABLES a READ", "LOCK"),
+            ("FLUSH TABLES a WITH READ LOCK", "FLUSH"),
+            ("FLUSH TABLES a FOR EXPORT", "FLUSH"),
+            ("BACKUP STAGE START", "BACKUP"),
+            ("BACKUP LOCK a", "BACKUP"),
+            ("CREATE TABLE a AS SELECT GET_LOCK('a', 1)", "CREATE"),
+            ("ANALYZE SELECT GET_LOCK('a', 1)", "ANALYZE"),
+        ] {
+            assert_eq!(nature_of_script(sql, MySql), SqlNature::CommitsAndChangesSession(word), "{sql}");
+        }
+        assert_eq!(nature_of_script("SELECT 1; drop table a; SELECT 2", MySql), SqlNature::CommitsTransaction("drop"));
+        assert_eq!(nature_of("FLUSH TABLES", MySql), SqlNature::CommitsTransaction("FLUSH"));
         assert_eq!(nature_of("DROP TEMPORARY TABLE a", MySql), SqlNature::ChangesSession);
         assert_eq!(nature_of("CREATE TABLE a (b int)", Postgres), SqlNature::Plain);
         assert_eq!(nature_of("ALTER TABLE a ADD b int", Sqlite), SqlNature::Plain);

@@ -5,6 +5,7 @@ use std::{collections::HashMap, env, fmt, path::Path, time::Duration};
 use super::{
     PoolConfig, PrePing,
     layers::{Layers, Sources},
+    names::refuse_misspelt,
     redact_url,
     url::url_of,
     watching::Watching,
@@ -44,17 +45,26 @@ impl DatabaseConfig {
     /// `DATABASE_URL` or `DB_URL`, or else `DB_TYPE` (`postgres`, `mysql`, `mariadb`, `sqlite`), `DB_HOST`, `DB_PORT`,
     /// `DB_USER`, `DB_PASSWORD` and `DB_NAME`. The settings of [`PoolConfig`] by their names behind `DB_`, such as
     /// `DB_POOL_SIZE` and `DB_POOL_TIMEOUT`; `DB_SLOW_THRESHOLD`, `DB_SLOW_INTERVAL` and `DB_SLOW_VALUES` (`hidden`,
-    /// `shown`); `DB_STATEMENT_STATISTICS`, `DB_N_PLUS_ONE` and `DB_HISTORY`. Durations are in seconds.
+    /// `shown`); `DB_STATEMENT_STATISTICS`, `DB_N_PLUS_ONE` and `DB_HISTORY`. Durations are in seconds. Other variables
+    /// are other programs' and not looked at.
+    ///
+    /// Beside a URL, `DB_PASSWORD` is the password of one that has none; SQLite takes `DB_NAME` alone.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] with the setting, its value and what would have been accepted.
+    /// [`Error::Config`] with the setting, its value and what would have been accepted; also for parts that name no
+    /// database, such as `DB_HOST` without `DB_TYPE`.
     pub fn from_env() -> Result<Self> {
-        Self::from_sources(None, environment()?)
+        Self::from_sources(Sources { file: None, variables: vec![environment()?] })
     }
 
     /// With settings from a TOML file, by the names of [`from_env`](Self::from_env) in lower case and without `DB_`;
     /// environment variables are laid over it.
+    ///
+    /// Where both name a database, that of the environment counts: its URL or its `type` takes the place of the file's
+    /// URL, with the parts that stand beside that; its URL takes the place of the file's parts; its parts are laid over
+    /// the file's parts one by one. `DB_PASSWORD` alone is the password of the file's URL. Any other part alone, such as
+    /// `DB_HOST`, beside the file's URL is an error.
     ///
     /// ```toml
     /// url = "postgres://ada@localhost/app"
@@ -67,14 +77,16 @@ impl DatabaseConfig {
     /// [`Error::Config`] with the setting, its value and what would have been accepted; also for a setting that is not
     /// known, with the nearest that is.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
-        Self::from_sources(Some(path.as_ref()), environment()?)
+        Self::from_sources(Sources { file: Some(path.as_ref()), variables: vec![environment()?] })
     }
 
-    /// With settings from a file of environment variables, as `.env`; those of the process are laid over it.
+    /// With settings from a file of environment variables, as `.env`; those of the process are laid over it as over
+    /// those of [`from_file`](Self::from_file).
     ///
     /// # Errors
     ///
-    /// Those of [`from_env`](Self::from_env), and [`Error::Config`] for a file that cannot be read.
+    /// Those of [`from_env`](Self::from_env), and [`Error::Config`] for a file that cannot be read, or with a variable
+    /// that is all but one of those, such as `DB_POOL_SIZ` or `DB_USERNAME`.
     pub fn from_env_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let bad =
@@ -85,16 +97,14 @@ impl DatabaseConfig {
             let (name, value) = line.map_err(|_| bad("a line cannot be read".to_owned()))?;
             variables.insert(name, value);
         }
-        variables.extend(environment()?);
-        Self::from_sources(None, variables)
+        refuse_misspelt(path, variables.keys())?;
+        Self::from_sources(Sources { file: None, variables: vec![variables, environment()?] })
     }
 
-    fn from_sources(file: Option<&Path>, environment: HashMap<String, String>) -> Result<Self> {
-        let named = environment.get("DATABASE_URL").filter(|url| !url.trim().is_empty()).cloned();
-        let mut layers = Layers::read(Sources { file, environment })?;
+    fn from_sources(sources: Sources<'_>) -> Result<Self> {
+        let mut layers = Layers::read(sources)?;
         let url = url_of(&mut layers)?;
-        let mut config =
-            Self::new(named.or(url).map_or_else(|| "sqlite::memory:".to_owned(), |url| url.trim().to_owned()));
+        let mut config = Self::new(url.map_or_else(|| "sqlite::memory:".to_owned(), |url| url.trim().to_owned()));
         let pool = &mut config.pool;
         set(&mut pool.pool_size, layers.number("pool_size", 1..=PoolConfig::MOST)?);
         set(&mut pool.max_overflow, layers.number("max_overflow", 0..=PoolConfig::MOST)?);

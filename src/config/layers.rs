@@ -4,66 +4,47 @@ use std::{collections::HashMap, fmt::Display, ops::RangeInclusive, path::Path, s
 
 use config::{Config, Environment, File, FileFormat, Map, Value};
 
-use super::{PoolOrder, PrePing, ResetOnReturn};
+use super::{PoolOrder, PrePing, ResetOnReturn, names::refuse_unknown, redact::without_secrets, url::has_password};
 use crate::error::{Error, Result};
 
-/// Every setting that a file may hold. In the environment their names are upper case behind `DB_`.
-const SETTINGS: &[&str] = &[
-    "url",
-    "type",
-    "host",
-    "port",
-    "user",
-    "password",
-    "name",
-    "pool_size",
-    "max_overflow",
-    "pool_timeout",
-    "pool_recycle",
-    "pool_pre_ping",
-    "pool_order",
-    "reset_on_return",
-    "idle_timeout",
-    "keepalive",
-    "min_idle",
-    "connect_timeout",
-    "statement_timeout",
-    "after_connect",
-    "leak_threshold",
-    "leak_count",
-    "echo",
-    "echo_pool",
-    "slow_threshold",
-    "slow_interval",
-    "slow_values",
-    "statement_statistics",
-    "n_plus_one",
-    "history",
-];
+/// The settings that name a database by its parts.
+pub(super) const PARTS: [&str; 6] = ["type", "host", "port", "user", "password", "name"];
 
 /// The settings found, by name, each taken out once it was read.
 pub(super) struct Layers(Map<String, Value>);
 
-/// Where settings come from, the later ones first.
+/// Where settings come from, the later ones laid over the earlier.
 #[derive(Default)]
 pub(super) struct Sources<'a> {
     pub(super) file: Option<&'a Path>,
-    pub(super) environment: HashMap<String, String>,
+    pub(super) variables: Vec<HashMap<String, String>>,
 }
 
 impl Layers {
     pub(super) fn read(sources: Sources<'_>) -> Result<Self> {
-        let mut builder = Config::builder();
+        let mut found = Map::new();
         if let Some(path) = sources.file {
-            let file = File::from(path).format(FileFormat::Toml);
-            let read = Config::builder().add_source(file.clone()).build().map_err(|error| unreadable(path, &error))?;
-            refuse_unknown(path, &read.cache.into_table().map_err(|error| unreadable(path, &error))?)?;
-            builder = builder.add_source(file);
+            let file = Config::builder().add_source(File::from(path).format(FileFormat::Toml)).build();
+            let table = file.and_then(|file| file.cache.into_table()).map_err(|error| unreadable(path, &error))?;
+            refuse_unknown(path, &table)?;
+            lay_over(&mut found, table);
         }
-        // Values stay text: a password of digits must not become a number.
-        let variables = Environment::with_prefix("DB").source(Some(sources.environment)).ignore_empty(true);
-        let all = builder.add_source(variables).build().and_then(|all| all.cache.into_table());
-        Ok(Self(all.map_err(|error| Error::config("environment", error, "readable settings"))?))
+        for mut variables in sources.variables {
+            // The better known name of the two.
+            if let Some(url) = variables.remove("DATABASE_URL").filter(|url| !url.trim().is_empty()) {
+                variables.insert("DB_URL".to_owned(), url);
+            }
+            // Values stay text: a password of digits must not become a number.
+            let source = Environment::with_prefix("DB").source(Some(variables)).ignore_empty(true);
+            let table = Config::builder().add_source(source).build().and_then(|all| all.cache.into_table());
+            lay_over(&mut found, table.map_err(|error| Error::config("environment", error, "readable settings"))?);
+        }
+        Ok(Self(found))
+    }
+
+    /// The first of these settings that is there.
+    pub(super) fn first_of(&self, settings: &[&'static str]) -> Option<&'static str> {
+        settings.iter().copied().find(|setting| self.0.contains_key(*setting))
     }
 
     pub(super) fn text(&mut self, setting: &'static str) -> Result<Option<String>> {
@@ -79,15 +60,13 @@ impl Layers {
         let Some(text) = self.text(setting)? else { return Ok(None) };
         match text.trim().parse() {
             Ok(number) if allowed.contains(&number) => Ok(Some(number)),
-            _ => Err(Error::config(setting, text, format!("{} to {}", allowed.start(), allowed.end()))),
+            _ => Err(bad(setting, &text, format!("{} to {}", allowed.start(), allowed.end()))),
         }
     }
 
     pub(super) fn seconds(&mut self, setting: &'static str) -> Result<Option<Duration>> {
         let Some(text) = self.text(setting)? else { return Ok(None) };
-        parse_seconds(&text)
-            .map(Some)
-            .ok_or_else(|| Error::config(setting, text, "a number of seconds, such as 30 or 0.5"))
+        parse_seconds(&text).map(Some).ok_or_else(|| bad(setting, &text, "a number of seconds, such as 30 or 0.5"))
     }
 
     pub(super) fn flag(&mut self, setting: &'static str) -> Result<Option<bool>> {
@@ -95,18 +74,23 @@ impl Layers {
         match text.trim().to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Ok(Some(true)),
             "false" | "0" | "no" | "off" => Ok(Some(false)),
-            _ => Err(Error::config(setting, text, "true or false")),
+            _ => Err(bad(setting, &text, "true or false")),
         }
     }
 
     pub(super) fn pre_ping(&mut self) -> Result<Option<PrePing>> {
+        // As `PoolConfig` is serialized.
+        let table = self.0.get("pool_pre_ping").and_then(|value| value.clone().into_table().ok());
+        if let Some(seconds) = table.and_then(|mut table| table.remove("if_idle_for")) {
+            self.0.insert("pool_pre_ping".to_owned(), seconds);
+        }
         let Some(text) = self.text("pool_pre_ping")? else { return Ok(None) };
         let lower = text.trim().to_ascii_lowercase();
         match (lower.as_str(), parse_seconds(&lower)) {
             ("always" | "true", _) => Ok(Some(PrePing::Always)),
             ("never" | "false", _) => Ok(Some(PrePing::Never)),
             (_, Some(idle)) => Ok(Some(PrePing::IfIdleFor(idle))),
-            _ => Err(Error::config("pool_pre_ping", text, "never, always, or the seconds of idleness before a check")),
+            _ => Err(bad("pool_pre_ping", &text, "never, always, or the seconds of idleness before a check")),
         }
     }
 
@@ -127,17 +111,39 @@ impl Layers {
             Ok(list) => list.into_iter().map(Value::into_string).collect(),
             Err(_) => value.into_string().map(|text| vec![text]),
         };
-        texts.map(Some).map_err(|error| Error::config(setting, error, "a text or a list of texts"))
+        texts.map(Some).map_err(|_| Error::config(setting, "(neither)", "a text or a list of texts"))
     }
 
     pub(super) fn choice<T: Copy>(&mut self, setting: &'static str, choices: &[(&str, T)]) -> Result<Option<T>> {
         let Some(text) = self.text(setting)? else { return Ok(None) };
         let chosen = choices.iter().find(|(name, _)| text.trim().eq_ignore_ascii_case(name));
         let names = || choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        chosen
-            .map(|(_, value)| Some(*value))
-            .ok_or_else(|| Error::config(setting, &text, format!("one of {}", names())))
+        chosen.map(|(_, value)| Some(*value)).ok_or_else(|| bad(setting, &text, format!("one of {}", names())))
     }
+}
+
+fn bad(setting: &'static str, text: &str, expected: impl Into<String>) -> Error {
+    Error::config(setting, without_secrets(text), expected)
+}
+
+/// What names a database above replaces what names one below; everything else is replaced one by one.
+fn lay_over(below: &mut Map<String, Value>, mut above: Map<String, Value>) {
+    let is_url = |table: &Map<String, Value>| table.contains_key("url");
+    if let Some(url) = above.get("url").and_then(|url| url.clone().into_string().ok()) {
+        // A password beside a database of its own belongs to that.
+        let alone = !is_url(below) && !below.contains_key("type") && !has_password(&url);
+        for part in PARTS {
+            if part != "password" || has_password(&url) {
+                above.remove(part);
+            }
+            if part != "password" || !alone {
+                below.remove(part);
+            }
+        }
+    } else if above.contains_key("type") && is_url(below) {
+        below.retain(|setting, _| setting != "url" && !PARTS.contains(&setting.as_str()));
+    }
+    below.extend(above);
 }
 
 fn parse_seconds(text: &str) -> Option<Duration> {
@@ -149,15 +155,4 @@ fn unreadable(path: &Path, error: &config::ConfigError) -> Error {
     let error = error.to_string();
     let error = error.lines().next().unwrap_or_default();
     Error::config("file", path.display(), format!("a readable TOML file ({error})"))
-}
-
-/// A misspelt setting would silently keep its default.
-fn refuse_unknown(path: &Path, found: &Map<String, Value>) -> Result<()> {
-    let Some(unknown) = found.keys().find(|key| !SETTINGS.contains(&key.as_str())) else { return Ok(()) };
-    let nearest = SETTINGS
-        .iter()
-        .copied()
-        .max_by(|one, other| strsim::jaro_winkler(one, unknown).total_cmp(&strsim::jaro_winkler(other, unknown)));
-    let place = format!("{unknown} in {}", path.display());
-    Err(Error::config("file", place, format!("a known setting; the nearest is {}", nearest.unwrap_or_default())))
 }

@@ -2,6 +2,7 @@
 
 mod database;
 mod layers;
+mod names;
 mod pool;
 mod presets;
 mod redact;

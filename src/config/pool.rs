@@ -1,6 +1,6 @@
 //! The pool's settings.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +58,7 @@ pub enum ResetOnReturn {
 /// let pool = PoolConfig::default().pool_size(5).max_overflow(5).pool_timeout(Duration::from_secs(3));
 /// assert_eq!(pool.max_connections(), 10);
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PoolConfig {
@@ -98,7 +98,8 @@ pub struct PoolConfig {
     /// takes longer. Default: no limit.
     #[serde(with = "seconds::option")]
     pub statement_timeout: Option<Duration>,
-    /// SQL that each new connection runs before its first use: `SET TIME ZONE 'UTC'`, `PRAGMA cache_size = -65536`.
+    /// SQL that each new connection runs before its first use: `SET TIME ZONE 'UTC'`, `PRAGMA cache_size = -65536`. It may
+    /// not begin a transaction. It may hold secrets: `Debug`, logs and hooks are not told what it says.
     pub after_connect: Vec<String>,
     /// A connection that is out for longer is reported once, with where it was taken. Default: none is.
     #[serde(with = "seconds::option")]
@@ -324,5 +325,50 @@ impl PoolConfig {
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for PoolConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Destructured in full, so that a new setting has to be looked at here.
+        let Self {
+            pool_size,
+            max_overflow,
+            pool_timeout,
+            pool_recycle,
+            pool_pre_ping,
+            pool_order,
+            reset_on_return,
+            idle_timeout,
+            keepalive,
+            min_idle,
+            connect_timeout,
+            statement_timeout,
+            after_connect,
+            leak_threshold,
+            leak_count,
+            echo,
+            echo_pool,
+        } = self;
+        f.debug_struct("PoolConfig")
+            .field("pool_size", pool_size)
+            .field("max_overflow", max_overflow)
+            .field("pool_timeout", pool_timeout)
+            .field("pool_recycle", pool_recycle)
+            .field("pool_pre_ping", pool_pre_ping)
+            .field("pool_order", pool_order)
+            .field("reset_on_return", reset_on_return)
+            .field("idle_timeout", idle_timeout)
+            .field("keepalive", keepalive)
+            .field("min_idle", min_idle)
+            .field("connect_timeout", connect_timeout)
+            .field("statement_timeout", statement_timeout)
+            // As PRAGMA key = '…' does, it may hold a secret.
+            .field("after_connect", &vec!["***"; after_connect.len()])
+            .field("leak_threshold", leak_threshold)
+            .field("leak_count", leak_count)
+            .field("echo", echo)
+            .field("echo_pool", echo_pool)
+            .finish()
     }
 }

@@ -36,6 +36,15 @@ pub(crate) fn redact_url(url: &str) -> String {
     parsed.to_string()
 }
 
+/// The value of some other setting, into which a URL or a password may have strayed.
+pub(super) fn without_secrets(value: &str) -> String {
+    if value.contains("://") || value.contains('@') || may_hold_password(value, "") {
+        redact_url(value)
+    } else {
+        value.to_owned()
+    }
+}
+
 /// `value` too, where a separator is not the one that it should be, as in `user=ada;password=…`.
 fn may_hold_password(key: &str, value: &str) -> bool {
     let names = ["password", "passwd", "pwd"];
@@ -44,7 +53,7 @@ fn may_hold_password(key: &str, value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::redact_url;
+    use super::{redact_url, without_secrets};
 
     #[test]
     fn a_password_is_never_shown() {
@@ -67,6 +76,18 @@ mod tests {
             ("sqlite://a@b.db", "sqlite://a@b.db"),
         ] {
             assert_eq!(redact_url(url), shown);
+        }
+    }
+    #[test]
+    fn a_url_in_another_setting_is_shown_without_its_password() {
+        for (value, shown) in [
+            ("3", "3"),
+            ("soon", "soon"),
+            ("postgres://ada:s3cret@db/app", "postgres://ada:***@db/app"),
+            ("ada:s3cret@db", "ada:***"),
+            ("host=db password=s3cret", "***"),
+        ] {
+            assert_eq!(without_secrets(value), shown);
         }
     }
 }

@@ -270,16 +270,17 @@ impl Connection {
                     "Session::copy_in for COPY … FROM STDIN",
                 ));
             }
-            SqlNature::CommitsTransaction(keyword) if !self.has_transaction() => {
-                // LOCK TABLES does both.
-                let locks = keyword.eq_ignore_ascii_case("LOCK");
-                self.state.session_changed |= locks && self.reset_on_return != ResetOnReturn::None;
+            SqlNature::CommitsTransaction(_) if !self.has_transaction() => {}
+            SqlNature::CommitsAndChangesSession(_) if !self.has_transaction() => {
+                self.state.session_changed |= self.reset_on_return != ResetOnReturn::None;
             }
             SqlNature::ChangesSession => {
                 self.state.opaque = true;
                 self.state.session_changed |= self.reset_on_return != ResetOnReturn::None;
             }
-            SqlNature::ControlsTransaction(keyword) | SqlNature::CommitsTransaction(keyword) => {
+            SqlNature::ControlsTransaction(keyword)
+            | SqlNature::CommitsTransaction(keyword)
+            | SqlNature::CommitsAndChangesSession(keyword) => {
                 return Err(Error::TransactionControl { keyword: keyword.to_ascii_uppercase() });
             }
         }

@@ -149,6 +149,61 @@ mod alone {
             assert!(error.contains("max_overflow") && error.contains("-1"), "{error}");
         }
 
+        /// What a file says, what the environment says, and what comes of it.
+        #[test]
+        fn the_environment_is_laid_over_a_file() {
+            const TEST: &str = "process::alone::sqlite::the_environment_is_laid_over_a_file";
+            const FILE: &str = "SEA_DAO_FAULTS_FILE";
+            if let Some(path) = env::var_os(FILE) {
+                let read = if path.to_string_lossy().ends_with(".env") {
+                    DatabaseConfig::from_env_file(path)
+                } else {
+                    DatabaseConfig::from_file(path)
+                };
+                match read {
+                    Ok(config) => println!("\nresult: {config:?}"),
+                    Err(error) => println!("\nresult: {error}"),
+                }
+                return;
+            }
+            let folder = tempfile::TempDir::new().unwrap();
+            let url = "url = 'postgres://ada@dev/app'";
+            let parts = "type = 'postgres'\nhost = 'dev'\nuser = 'ada'\npassword = 'old'\nname = 'app'";
+            for (name, text, variables, expected) in [
+                (
+                    "a.env",
+                    "DATABASE_URL=mysql://dev/app",
+                    &[("DB_URL", "mysql://prod/app")][..],
+                    "\"mysql://prod/app\"",
+                ),
+                ("a.env", "DB_URL=mysql://dev/app", &[("DATABASE_URL", "mysql://prod/app")], "\"mysql://prod/app\""),
+                ("a.env", "DB_URL=mysql://dev/app", &[("DATABASE_URL", " ")], "\"mysql://dev/app\""),
+                ("a.toml", url, &[("DB_TYPE", "mysql"), ("DB_HOST", "prod")], "\"mysql://prod\""),
+                ("a.toml", url, &[("DB_PASSWORD", "new")], "\"postgres://ada:***@dev/app\""),
+                ("a.toml", "url = 'postgres://ada:old@dev/app'", &[("DB_PASSWORD", "new")], "ada:***@dev/app\""),
+                ("a.toml", url, &[("DB_HOST", "prod")], "invalid setting host"),
+                ("a.toml", url, &[("DB_USER", "eve"), ("DB_PASSWORD", "new")], "invalid setting user"),
+                ("a.toml", parts, &[("DB_HOST", "prod")], "\"postgres://ada:***@prod/app\""),
+                ("a.toml", parts, &[("DATABASE_URL", "postgres://eve@prod/app")], "\"postgres://eve@prod/app\""),
+                (
+                    "a.toml",
+                    "password = 'a'",
+                    &[("DB_URL", "postgres://eve@prod/app")],
+                    "\"postgres://eve:***@prod/app\"",
+                ),
+                ("a.toml", "", &[("DB_USER", "ada"), ("DB_PORT", "1")], "invalid setting type"),
+                ("a.toml", "url = 'sqlite::memory:'", &[("DB_PASSWORD", "new")], "\"sqlite::memory:\""),
+            ] {
+                let path = folder.path().join(name);
+                std::fs::write(&path, text).unwrap();
+                let variables = [variables, &[(FILE, path.to_str().unwrap())]].concat();
+                let output = child(TEST, &variables).output().unwrap();
+                let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+                let result = shown.lines().find(|line| line.starts_with("result: ")).unwrap_or(&shown);
+                assert!(result.contains(expected), "{text} {variables:?}: {result}");
+            }
+        }
+
         #[tokio::test]
         async fn a_process_has_one_database() {
             let memory = || DatabaseConfig::new("sqlite::memory:").pool_size(1);

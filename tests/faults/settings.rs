@@ -115,6 +115,10 @@ mod sqlite {
             ("overflow = 3", "max_overflow"),
             ("passwort = 's3cret'", "password"),
             ("stmt_timeout = 3", "statement_timeout"),
+            ("POOL_SIZE = 3", "pool_size"),
+            ("URL = 's3cret'", "url"),
+            ("database_url = 's3cret'", "url"),
+            ("max_connections = 3", "pool_size"),
         ] {
             let error = toml(text).unwrap_err();
             assert!(matches!(error, Error::Config { .. }), "{error:?}");
@@ -123,6 +127,37 @@ mod sqlite {
             assert!(shown.contains(name) && shown.contains(&format!("the nearest is {nearest}")), "{shown}");
             assert!(!shown.contains("s3cret"), "{shown}");
         }
+    }
+
+    #[test]
+    fn a_variable_that_is_all_but_a_setting_is_an_error() {
+        for (text, nearest) in [
+            ("DB_POOL_SIZ=3", "pool_size"),
+            ("DB_PASWORD=s3cret", "password"),
+            ("DB_USERNAME=ada", "user"),
+            ("DB_MAX_CONNECTIONS=3", "pool_size"),
+        ] {
+            let error = env_file(text).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            let name = text.split('=').next().unwrap();
+            assert!(shown.contains(name) && shown.contains(&format!("the nearest is {nearest}")), "{shown}");
+            assert!(!shown.contains("s3cret"), "{shown}");
+        }
+        // Those of other programs.
+        let config = env_file("DB_ROOT_PASSWORD=a\nDB_HOST_2=b\nDB_DATA=c\nPOOL_SIZ=3\n").unwrap();
+        assert_eq!(config.pool_config(), &PoolConfig::default());
+    }
+
+    #[test]
+    fn a_pre_ping_is_read_as_it_is_serialized() {
+        for text in
+            ["pool_pre_ping = { if_idle_for = 1.5 }", "pool_pre_ping = 1.5", "[pool_pre_ping]\nif_idle_for = 1.5"]
+        {
+            let config = toml(text).unwrap();
+            assert_eq!(config.pool_config().pool_pre_ping, PrePing::IfIdleFor(Duration::from_millis(1500)), "{text}");
+        }
+        let error = toml("pool_pre_ping = { if_idle = 1.5 }").unwrap_err();
+        assert!(matches!(error, Error::Config { setting: "pool_pre_ping", .. }), "{error:?}");
     }
 
     #[test]
@@ -151,6 +186,10 @@ mod sqlite {
             ("host = 'db'", "type", "(not set)", "postgres, mysql, mariadb or sqlite"),
             ("type = 'postgres'\nhost = 'a b'", "host", "a b", "a host name"),
             ("type = 'sqlite'", "name", "(not set)", "file"),
+            ("type = 'postgres'\nhost = '127.0.0.1:27223'", "host", "127.0.0.1:27223", "alone"),
+            ("type = 'mysql'\nhost = 'db:3307'\nport = 1", "host", "db:3307", "alone"),
+            ("user = 'ada'", "type", "(not set)", "to go with user"),
+            ("port = 1\npassword = 'a'", "type", "(not set)", "to go with port"),
         ] {
             let error = toml(text).unwrap_err();
             let Error::Config { setting: named, value: shown, expected } = &error else { panic!("{text}: {error:?}") };
@@ -179,6 +218,13 @@ mod sqlite {
             "url = 'postgres://ada:s3cret@db/app'\npool_size = 0",
             "url = 's3cret",
             "type = 'postgres'\npassword = 's3cret'\npool_size = 0",
+            "type = 'postgres'\nhost = 'postgres://ada:s3cret@db/app'",
+            "type = 'postgres'\nhost = 'ada:s3cret@db'",
+            "type = 'postgres://ada:s3cret@db/app'",
+            "type = 'postgres'\nport = 'postgres://ada:s3cret@db/app'",
+            "pool_size = 'postgres://ada:s3cret@db/app'",
+            "type = 'sqlite'\nname = 'postgres://ada:s3cret@db/app'",
+            "password = 's3cret'",
         ] {
             let error = toml(text).unwrap_err();
             assert!(matches!(error, Error::Config { .. }), "{error:?}");
@@ -208,7 +254,11 @@ mod sqlite {
             ("type = 'PostgreSQL'\nname = 'app'", "postgres://localhost/app"),
             ("type = 'mariadb'\nhost = 'db'\nport = 3307\nuser = 'ada'\nname = 'app'", "mysql://ada@db:3307/app"),
             ("type = 'postgres'\nhost = '::1'\nname = 'app'", "postgres://[::1]/app"),
+            ("type = 'postgres'\nhost = '[::1]'\nport = 5433", "postgres://[::1]:5433"),
+            ("type = 'postgres'\nhost = '%2Frun%2Fpg'\nname = 'app'", "postgres://%2Frun%2Fpg/app"),
             ("type = 'sqlite'\nname = ':memory:'", "sqlite::memory:"),
+            ("url = 'mysql://db/app'\nhost = 'other'", "mysql://db/app"),
+            ("url = 'mysql://ada@db/app'\npassword = 's3cret'", "mysql://ada:***@db/app"),
         ] {
             assert_eq!(toml(text).unwrap().redacted_url(), url, "{text}");
         }

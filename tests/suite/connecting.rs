@@ -98,3 +98,32 @@ async fn urls_that_nobody_can_read_are_refused_on_sqlite() {
     let error = refused(DatabaseConfig::new("oracle://db/app")).await;
     assert!(matches!(error, Error::Unsupported { .. }) && error.to_string().contains("Oracle"), "{error}");
 }
+
+#[tokio::test]
+async fn parameters_that_the_driver_would_pass_over_are_refused_on_servers() {
+    for (url, expected) in [
+        ("postgres://ada@127.0.0.1:1/app?ssl_mode=REQUIRED", "sslmode in place of ssl_mode"),
+        ("postgres://ada@127.0.0.1:1/app?sslMode=verify-full", "sslmode in place of sslMode"),
+        ("postgres://ada@127.0.0.1:1/app?Password=s3cret", "password in place of Password"),
+        ("postgres://ada@127.0.0.1:1/app?passwd=s3cret", "no parameter passwd"),
+        ("postgres://ada@127.0.0.1:1/app?pwd=s3cret", "no parameter pwd"),
+        ("postgres://ada@127.0.0.1:1/app?sslpassword=s3cret", "no parameter sslpassword"),
+        ("mysql://127.0.0.1:1/app?ssl_mode=REQUIRED", "ssl-mode in place of ssl_mode"),
+        ("mysql://127.0.0.1:1/app?sslMode=VERIFY_CA", "ssl-mode in place of sslMode"),
+        ("mysql://127.0.0.1:1/app?user=ada", "no parameter user"),
+        ("mysql://127.0.0.1:1/app?password=s3cret", "no parameter password"),
+    ] {
+        let error = refused(DatabaseConfig::new(url)).await;
+        // A build without the driver refuses it for that.
+        if matches!(error, Error::Unsupported { .. }) {
+            continue;
+        }
+        assert!(matches!(error, Error::Config { setting: "url", .. }), "{url}: {error:?}");
+        let text = error.to_string();
+        assert!(text.contains(expected), "{url}: {text}");
+        assert!(!format!("{text} {error:?}").contains("s3cret"), "{text}");
+    }
+    // Those that other programs know are left out.
+    let error = refused(DatabaseConfig::new("postgres://ada@127.0.0.1:1/app?schema=public&sslmode=disable")).await;
+    assert!(!matches!(error, Error::Config { .. }), "{error:?}");
+}

@@ -1,0 +1,151 @@
+//! Which statements cost a connection because of what they leave in its session, and which do not.
+
+use sea_dao::{Database, PoolConfig, config::ResetOnReturn, pool::CloseReason};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
+
+use crate::{
+    common::{at_rest, check_books, server_id},
+    support::{TestDb, nonce},
+};
+
+for_each_backend!(a_table_that_is_called_like_a_lock_costs_nothing, a_lasting_change_is_found_wherever_it_stands,);
+
+mod servers {
+    use super::*;
+
+    for_each_server!(a_table_that_has_changed_fails_at_most_once);
+}
+
+mod only {
+    mod postgres {
+        macro_rules! on_postgres {
+            ($($test:ident),+ $(,)?) => {
+                $(#[test]
+                fn $test() {
+                    crate::support::run(crate::support::Place::Postgres, super::super::$test);
+                })+
+            };
+        }
+
+        on_postgres!(
+            a_setting_of_the_transaction_costs_nothing,
+            statements_that_were_deallocated_are_prepared_again,
+            an_error_about_another_server_costs_nothing,
+        );
+    }
+}
+
+async fn pool_of_one(db: &TestDb, reset: ResetOnReturn) -> Database {
+    db.open(|config| config.pool(PoolConfig::default().pool_size(1).max_overflow(0).reset_on_return(reset))).await
+}
+
+async fn ask(db: &impl ConnectionTrait, sql: &str) -> Result<Vec<QueryResult>, DbErr> {
+    db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await
+}
+
+async fn a_table_that_is_called_like_a_lock_costs_nothing(db: TestDb) {
+    db.outside().execute_unprepared("CREATE TABLE block (id INTEGER)").await.unwrap();
+    let pool = pool_of_one(&db, ResetOnReturn::Rollback).await;
+    for sql in ["INSERT INTO block(id) VALUES (1)", "WITH lock_ (a) AS (SELECT id FROM block) SELECT a FROM lock_"] {
+        pool.execute_unprepared(sql).await.unwrap();
+        ask(&pool, sql).await.unwrap();
+    }
+    assert_eq!(pool.counters().opened, 1, "{:?}", pool.counters());
+}
+
+async fn a_table_that_has_changed_fails_at_most_once(db: TestDb) {
+    const ALL: &str = "SELECT * FROM changing";
+    for sql in ["CREATE TABLE changing (a INTEGER)", "INSERT INTO changing VALUES (1)"] {
+        db.outside().execute_unprepared(sql).await.unwrap();
+    }
+    let pool = pool_of_one(&db, ResetOnReturn::Rollback).await;
+    assert_eq!(ask(&pool, ALL).await.unwrap().len(), 1);
+    db.outside().execute_unprepared("ALTER TABLE changing ADD COLUMN b INTEGER").await.unwrap();
+    // PostgreSQL does not prepare it anew by itself.
+    let first = ask(&pool, ALL).await;
+    assert!(first.is_ok() || db.backend() == DbBackend::Postgres, "{first:?}");
+    let row = ask(&pool, ALL).await.unwrap().remove(0);
+    assert_eq!(row.column_names(), ["a", "b"]);
+    at_rest(&pool).await;
+    check_books(&pool);
+}
+
+async fn a_lasting_change_is_found_wherever_it_stands(db: TestDb) {
+    let changes: &[&str] = match db.backend() {
+        DbBackend::Postgres => &[
+            "VALUES (pg_advisory_lock(1))",
+            "EXPLAIN ANALYZE SELECT pg_advisory_lock(1)",
+            r#"SELECT "pg_advisory_lock"(1)"#,
+            "SELECT pg_advisory_lock/**/(1)",
+            "UPDATE pg_settings SET setting = '1s' WHERE name = 'lock_timeout'",
+            "CREATE TABLE pg_temp.x (a int)",
+            "CREATE/**/TEMP/**/TABLE x (a int)",
+            "SELECT 1 AS a INTO TEMP x",
+        ],
+        DbBackend::MySql => &[
+            "FLUSH TABLES note WITH READ LOCK",
+            "CREATE TABLE locked AS SELECT GET_LOCK('changed', 1)",
+            "ANALYZE SELECT GET_LOCK('changed', 1)",
+            "SELECT GET_LOCK /* x */ ('changed', 1)",
+            "SELECT 7 INTO\n@x",
+        ],
+        _ => &["CREATE TABLE temp.x (a int)", "CREATE/**/TEMP/**/TABLE x (a int)"],
+    };
+    db.outside().execute_unprepared("CREATE TABLE IF NOT EXISTS note (a INTEGER)").await.unwrap();
+    let pool = pool_of_one(&db, ResetOnReturn::Rollback).await;
+    for (closed, sql) in (1..).zip(changes) {
+        pool.execute_unprepared(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        at_rest(&pool).await;
+        assert_eq!(pool.counters().closed_for(CloseReason::SessionChanged), closed, "{sql}");
+    }
+    check_books(&pool);
+}
+
+/// As it is done for row-level security, at the beginning of each transaction.
+async fn a_setting_of_the_transaction_costs_nothing(db: TestDb) {
+    let pool = pool_of_one(&db, ResetOnReturn::Rollback).await;
+    let set =
+        |backend| Statement::from_sql_and_values(backend, "SELECT set_config('app.user_id', $1, true)", ["7".into()]);
+    for _ in 0..3 {
+        let tx = pool.begin().await.unwrap();
+        tx.query_one_raw(set(tx.get_database_backend())).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(pool.counters().opened, 1, "{:?}", pool.counters());
+}
+
+async fn statements_that_were_deallocated_are_prepared_again(db: TestDb) {
+    for reset in [ResetOnReturn::Rollback, ResetOnReturn::Full] {
+        let pool = pool_of_one(&db, reset).await;
+        assert_eq!(nonce(&pool, 1).await.unwrap(), 1);
+        pool.execute_unprepared("DEALLOCATE ALL").await.unwrap();
+        assert_eq!(nonce(&pool, 2).await.unwrap(), 2, "{reset:?}");
+    }
+    // Where nothing is reset, the driver finds out by a failure, and the connection goes.
+    let pool = pool_of_one(&db, ResetOnReturn::None).await;
+    assert_eq!(nonce(&pool, 1).await.unwrap(), 1);
+    pool.execute_unprepared("DEALLOCATE ALL").await.unwrap();
+    let error = nonce(&pool, 2).await.unwrap_err();
+    assert!(!error.is_disconnect(), "{error:?}");
+    assert_eq!(nonce(&pool, 3).await.unwrap(), 3);
+    // One of the caller's own says nothing of the driver's.
+    let opened = pool.counters().opened;
+    pool.execute_unprepared("EXECUTE nobody").await.unwrap_err();
+    assert_eq!(nonce(&pool, 4).await.unwrap(), 4);
+    assert_eq!(pool.counters().opened, opened);
+}
+
+/// As that of a foreign table whose server is down.
+async fn an_error_about_another_server_costs_nothing(db: TestDb) {
+    let function = "CREATE FUNCTION far() RETURNS int LANGUAGE plpgsql \
+                    AS $$ BEGIN RAISE 'could not connect to server' USING ERRCODE = '08001'; END $$";
+    db.outside().execute_unprepared(function).await.unwrap();
+    let pool = pool_of_one(&db, ResetOnReturn::Rollback).await;
+    let before = server_id(&pool).await;
+    for _ in 0..3 {
+        let error = sea_dao::Error::from(ask(&pool, "SELECT far()").await.unwrap_err());
+        assert!(!error.is_disconnect(), "{error:?}");
+    }
+    assert_eq!(server_id(&pool).await, before);
+    assert_eq!(pool.counters().opened, 1, "{:?}", pool.counters());
+}
