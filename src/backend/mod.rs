@@ -5,6 +5,7 @@
 #[cfg(feature = "postgres")]
 mod arguments;
 mod bulk;
+mod calendar;
 mod capabilities;
 mod compare;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]

@@ -29,6 +29,7 @@ mod dao_sessions;
 mod dialects;
 mod ends;
 mod errors;
+mod extremes;
 #[path = "../../fuzz/src/lib.rs"]
 mod fuzz;
 mod health_pages;
