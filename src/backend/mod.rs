@@ -25,6 +25,7 @@ mod list;
 mod literal;
 #[cfg(feature = "mysql")]
 mod mysql;
+mod pattern;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -53,5 +54,6 @@ pub(crate) use driver::{Aborted, Driver, RawConnection, TransactionOptions, open
 pub(crate) use errors::{Effect, Failure, database_error, is_transient_connect_failure};
 pub(crate) use input::{PlainSql, check_script, check_statement, check_values};
 pub(crate) use list::{fill_up, list_as_one_value};
+pub(crate) use pattern::{check_lowered, check_pattern, is_pattern_everywhere};
 pub(crate) use rows::{Models, model, models};
 pub(crate) use script::{SqlNature, is_copy_in};

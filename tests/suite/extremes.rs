@@ -1,9 +1,12 @@
-//! Values at the ends of what the databases and their drivers take.
+//! Values at the ends of what the databases, their drivers and their functions take.
 
 use std::time::Duration;
 
-use entities::user::{self, Column::CreatedAt};
-use sea_dao::{BaseDao, Error, error::ErrorClass, query::Conditions};
+use entities::user::{
+    self,
+    Column::{CreatedAt, Username},
+};
+use sea_dao::{BaseDao, Error, Result, error::ErrorClass, query::Conditions};
 use sea_orm::{
     ActiveValue::Set,
     DbBackend, Value,
@@ -22,6 +25,8 @@ for_each_backend!(
     dates_beyond_the_databases_own,
     a_row_with_a_date_beyond_is_named,
     offsets_with_seconds,
+    a_nul_byte_matches_no_more_than_it_says,
+    patterns_as_long_as_the_database_takes,
 );
 
 fn is_refused_value(error: &Error) -> bool {
@@ -93,5 +98,47 @@ async fn offsets_with_seconds(db: TestDb) {
     match notes.insert(note).await {
         Ok(note) => assert_eq!((note.removed_at, note.body.as_str()), (Some(removed_at), "a")),
         Err(error) => assert!(is_refused_value(&error), "{error:?}"),
+    }
+}
+
+async fn a_nul_byte_matches_no_more_than_it_says(db: TestDb) {
+    let users = BaseDao::<user::Entity>::new((*db).clone());
+    users.insert_many(["ada", "bob", "cyd"].map(new_user)).await.unwrap();
+    let none = |what: &str, text: &str, result: Result<u64>| match result {
+        Ok(count) => assert_eq!(count, 0, "{what} {text:?}"),
+        Err(error) => {
+            let refused = matches!(error.root(), Error::InvalidArgument { argument: "pattern", .. });
+            assert!(refused || db.capabilities().server, "{what} {text:?}: {error:?}");
+            assert!(refused || error.class() == Some(ErrorClass::Other), "{what} {text:?}: {error:?}");
+        }
+    };
+    for text in ["\0", "\0nobody", "a\0", "ada\0", "d\0x"] {
+        none("contains", text, users.count().contains(Username, text).await);
+        none("starts_with", text, users.count().starts_with(Username, text).await);
+        none("ends_with", text, users.count().ends_with(Username, text).await);
+        none("contains_ignore_case", text, users.count().contains_ignore_case(Username, text).await);
+        none("starts_with_ignore_case", text, users.count().starts_with_ignore_case(Username, text).await);
+        none("ends_with_ignore_case", text, users.count().ends_with_ignore_case(Username, text).await);
+        none("eq_ignore_case", text, users.count().eq_ignore_case(Username, text).await);
+        none("like", text, users.count().like(Username, format!("{text}%")).await);
+        none("or_", text, users.count().or_(|or| or.contains(Username, text).eq(Username, "x")).await);
+        none("delete_where", text, users.delete_where().contains(Username, text).exec().await);
+    }
+    assert_eq!(users.count().await.unwrap(), 3);
+}
+
+async fn patterns_as_long_as_the_database_takes(db: TestDb) {
+    let users = BaseDao::<user::Entity>::new((*db).clone());
+    users.insert(new_user("ada")).await.unwrap();
+    let text = |length: usize| "x".repeat(length);
+    assert_eq!(users.count().contains(Username, text(49_998)).await.unwrap(), 0);
+    assert_eq!(users.count().eq_ignore_case(Username, text(100_000)).await.unwrap(), 0);
+    for longer in [text(49_999), text(100_000), "%".repeat(25_000)] {
+        match users.count().contains(Username, longer).await {
+            Ok(count) => assert!(count == 0 && db.capabilities().server),
+            Err(error) => {
+                assert!(matches!(error.root(), Error::InvalidArgument { argument: "pattern", .. }), "{error:?}");
+            }
+        }
     }
 }
