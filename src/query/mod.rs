@@ -10,6 +10,7 @@ mod delete;
 mod fetch;
 mod json_path;
 mod keyset;
+mod limit;
 mod lock;
 mod operand;
 mod order;
