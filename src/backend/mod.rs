@@ -36,6 +36,7 @@ mod script;
 mod signature;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod stored;
 mod tables;
 mod tokens;
 #[cfg(feature = "postgres")]
@@ -57,3 +58,4 @@ pub(crate) use list::{fill_up, list_as_one_value};
 pub(crate) use pattern::{check_lowered, check_pattern, is_pattern_everywhere};
 pub(crate) use rows::{Models, model, models};
 pub(crate) use script::{SqlNature, is_copy_in};
+pub(crate) use stored::{is_kept_otherwise, is_kept_value, kept};

@@ -15,6 +15,7 @@ mod lock;
 mod operand;
 mod order;
 mod page;
+mod part;
 mod projection;
 mod related;
 mod restore;

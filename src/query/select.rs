@@ -253,7 +253,7 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
         Ok(statement)
     }
 
-    fn change(mut self, change: impl FnOnce(Select<E>) -> Select<E>) -> Self {
+    pub(super) fn change(mut self, change: impl FnOnce(Select<E>) -> Select<E>) -> Self {
         let select = self.select.take().map_or_else(E::find, |select| *select);
         self.select = Some(Box::new(change(select)));
         self

@@ -47,6 +47,7 @@ mod memory;
 mod metrics;
 mod notes;
 mod page;
+mod places;
 mod pool;
 mod propagation;
 mod property;
