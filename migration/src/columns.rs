@@ -27,9 +27,10 @@ fn now(backend: DbBackend) -> Expr {
         // MySQL wants the same precision in the default as in the column.
         DbBackend::MySql => Expr::custom_keyword("CURRENT_TIMESTAMP(6)"),
         // SQLite keeps text and compares it as text, so the default has to be written the way
-        // SeaORM writes a value. `CURRENT_TIMESTAMP` has a space instead of the `T`, no fraction
-        // and no offset, and would sort before every explicit value of the same day.
-        DbBackend::Sqlite => Expr::cust("strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')"),
+        // SeaORM writes a value: without a fraction at a whole second. `CURRENT_TIMESTAMP` has a
+        // space instead of the `T`, no fraction and no offset, and would sort before every explicit
+        // value of the same day.
+        DbBackend::Sqlite => Expr::cust("replace(strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'), '.000+', '+')"),
         _ => Expr::current_timestamp(),
     }
 }

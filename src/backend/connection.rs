@@ -17,7 +17,8 @@ use futures_util::{
 use sea_orm::{DatabaseConnection, DbBackend, ExecResult, QueryResult, Values};
 use sea_query_sqlx::SqlxValues;
 use sqlx::{
-    AssertSqlSafe, Connection as _, Database, Executor, IntoArguments, database::HasStatementCache, error::BoxDynError,
+    Arguments as _, AssertSqlSafe, Connection as _, Database, Executor, IntoArguments, database::HasStatementCache,
+    error::BoxDynError,
 };
 
 use super::{
@@ -134,7 +135,13 @@ where
         let refresh = B::refresh_sql(&sql);
         let (sql, values) = B::written_out(sql, values);
         let sql = if B::TYPED_STATEMENTS { self.signatures.text_for(sql, values.as_ref()) } else { sql };
-        let arguments = B::arguments(values.unwrap_or(Values(Vec::new()))).map_err(sqlx::Error::Encode)?;
+        let values = values.unwrap_or(Values(Vec::new()));
+        let count = values.0.len();
+        let arguments = B::arguments(values).map_err(sqlx::Error::Encode)?;
+        // A value that cannot be encoded is left out without a word, and those behind it would take its place.
+        if arguments.len() != count {
+            return Err(sqlx::Error::Encode("a value that the driver cannot encode".into()));
+        }
         Ok((sqlx::query_with(AssertSqlSafe(sql), arguments), refresh))
     }
 }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use sea_orm::{DbBackend, Statement, Value, Values};
 
-use super::script::{SqlNature, nature_of, nature_of_script};
+use super::{
+    calendar::refuse_beyond,
+    script::{SqlNature, nature_of, nature_of_script},
+};
 use crate::error::{Error, Result};
 
 /// The most bound values in one statement.
@@ -84,7 +87,7 @@ fn refuse_nul(sql: &str) -> Result<()> {
     }
 }
 
-/// The drivers panic on what does not fit.
+/// The drivers panic on what does not fit, or leave it out.
 pub(super) fn refuse_unbindable(value: &Value, backend: DbBackend) -> Result<()> {
     match value {
         // Integers are signed there.
@@ -98,6 +101,6 @@ pub(super) fn refuse_unbindable(value: &Value, backend: DbBackend) -> Result<()>
             }
             elements.iter().flat_map(|elements| elements.iter()).try_for_each(|value| refuse_unbindable(value, backend))
         }
-        _ => Ok(()),
+        value => refuse_beyond(value, backend),
     }
 }

@@ -4,7 +4,7 @@ use sea_orm::{
     DbBackend, Value,
     sea_query::{Expr, ExprTrait},
 };
-use serde_json::Value as Json;
+use serde_json::{Number, Value as Json};
 
 use crate::error::{Error, Result};
 
@@ -30,7 +30,14 @@ pub(crate) fn equals(backend: DbBackend, column: Expr, path: &[Step], value: &Js
             Ok(match value {
                 Json::Null => kind.eq("null"),
                 Json::Bool(value) => kind.eq(value.to_string()),
-                Json::Number(number) => kind.is_in(["integer", "real"]).and(found.eq(number_value(number))),
+                Json::Number(number) => {
+                    let equal = kind.clone().is_in(["integer", "real"]).and(found.eq(number_value(number)));
+                    // Integers beyond its own are numbers with a fraction there.
+                    match is_within(number, i64::MAX.unsigned_abs()) {
+                        true => equal,
+                        false => equal.and(has_digits(kind, ["integer"], typed("? -> ?", &column, &path), number)),
+                    }
+                }
                 _ => kind.eq("text").and(found.eq(value.as_str())),
             })
         }
@@ -41,9 +48,17 @@ pub(crate) fn equals(backend: DbBackend, column: Expr, path: &[Step], value: &Js
             Ok(match value {
                 Json::Null => kind.eq("NULL"),
                 Json::Bool(value) => kind.eq("BOOLEAN").and(text.eq(value.to_string())),
-                Json::Number(number) => kind
-                    .is_in(["INTEGER", "UNSIGNED INTEGER", "DOUBLE", "DECIMAL"])
-                    .and(typed("JSON_EXTRACT(?, ?)", &column, &path).eq(number_value(number))),
+                Json::Number(number) => {
+                    let equal = kind
+                        .clone()
+                        .is_in(["INTEGER", "UNSIGNED INTEGER", "DOUBLE", "DECIMAL"])
+                        .and(typed("JSON_EXTRACT(?, ?)", &column, &path).eq(number_value(number)));
+                    // MariaDB compares a text with a number by what a double holds of both.
+                    match is_within(number, 1 << 53) {
+                        true => equal,
+                        false => equal.and(has_digits(kind, ["INTEGER", "UNSIGNED INTEGER"], text, number)),
+                    }
+                }
                 _ => kind.eq("STRING").and(text.eq(value.as_str())),
             })
         }
@@ -88,7 +103,17 @@ fn typed(call: &'static str, column: &Expr, path: &str) -> Expr {
     Expr::cust_with_exprs(call, [column.clone(), Expr::val(path)])
 }
 
-fn number_value(number: &serde_json::Number) -> Value {
+/// Whether the number has a fraction, or is no larger than `most` and no smaller than the opposite.
+fn is_within(number: &Number, most: u64) -> bool {
+    number.as_i64().map_or(number.is_f64(), |integer| integer.unsigned_abs() <= most)
+}
+
+/// What stands there is no integer, or has just these digits.
+fn has_digits<const N: usize>(kind: Expr, integers: [&'static str; N], text: Expr, number: &Number) -> Expr {
+    kind.is_not_in(integers).or(text.eq(number.to_string()))
+}
+
+fn number_value(number: &Number) -> Value {
     match (number.as_i64(), number.as_f64()) {
         (Some(integer), _) => integer.into(),
         (None, number) => number.into(),
@@ -106,6 +131,11 @@ fn path_text(backend: DbBackend, path: &[Step]) -> Result<String> {
         match step {
             Step::Key(key) if key.contains(['"', '\\']) => {
                 let expected = "a key without quotes and backslashes on this database";
+                return Err(Error::argument("json path", key.escape_debug(), expected));
+            }
+            // The path ends there.
+            Step::Key(key) if !mysql && key.contains('\0') => {
+                let expected = "a key without NUL bytes on this database";
                 return Err(Error::argument("json path", key.escape_debug(), expected));
             }
             // MariaDB takes it for a place counted from the end, in quotes too.

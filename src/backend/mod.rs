@@ -5,6 +5,7 @@
 #[cfg(feature = "postgres")]
 mod arguments;
 mod bulk;
+mod calendar;
 mod capabilities;
 mod compare;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -25,6 +26,7 @@ mod list;
 mod literal;
 #[cfg(feature = "mysql")]
 mod mysql;
+mod pattern;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -36,6 +38,7 @@ mod set_up;
 mod signature;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod stored;
 mod tables;
 mod tokens;
 #[cfg(feature = "postgres")]
@@ -54,6 +57,8 @@ pub(crate) use driver::{Aborted, Driver, RawConnection, TransactionOptions, open
 pub(crate) use errors::{Effect, Failure, database_error, is_transient_connect_failure};
 pub(crate) use input::{PlainSql, check_script, check_statement, check_values};
 pub(crate) use list::{fill_up, list_as_one_value};
+pub(crate) use pattern::{check_lowered, check_pattern, is_pattern_everywhere};
 pub(crate) use rows::{Models, model, models};
 pub(crate) use script::{SqlNature, is_copy_in};
 pub(crate) use set_up::SetUp;
+pub(crate) use stored::{is_kept_otherwise, is_kept_value, kept};

@@ -57,7 +57,7 @@ fn as_datetime(value: &Value) -> Option<Value> {
         Value::ChronoDateTimeLocal(Some(instant)) => chrono(instant.naive_utc()),
         Value::ChronoDateTimeWithTimeZone(Some(instant)) => chrono(instant.naive_utc()),
         Value::TimeDateTimeWithTimeZone(Some(instant)) if beyond(instant.unix_timestamp()) => {
-            let utc = instant.to_utc();
+            let utc = instant.checked_to_utc()?;
             Some(TimeDateTime::new(utc.date(), utc.time()).into())
         }
         _ => None,

@@ -166,7 +166,10 @@ pub(super) fn classify(code: i32) -> (ErrorClass, Effect) {
 
 #[cfg(test)]
 mod tests {
-    use super::is_memory;
+    use sea_orm::{Values, prelude::TimeDateTimeWithTimeZone};
+    use sqlx::types::time::UtcOffset;
+
+    use super::{is_memory, open};
 
     #[test]
     fn a_database_in_memory_is_told_from_a_file() {
@@ -176,5 +179,15 @@ mod tests {
         for url in ["sqlite:data.db", "sqlite:///var/data.db", "sqlite://data.db?mode=rwc"] {
             assert!(!is_memory(url), "{url}");
         }
+    }
+    #[tokio::test]
+    async fn a_value_that_the_driver_leaves_out_is_an_error() {
+        let driver = open("sqlite::memory:").expect("a driver");
+        let mut connection = driver.connect().await.expect("a connection");
+        // The text that it writes of an instant has no seconds in its offset.
+        let offset = UtcOffset::from_hms(1, 2, 3).expect("an offset");
+        let values = Values(vec![TimeDateTimeWithTimeZone::UNIX_EPOCH.to_offset(offset).into(), 5.into()]);
+        let row = connection.query_one("SELECT ?, ?".into(), Some(values)).await;
+        assert!(matches!(row, Err(sqlx::Error::Encode(_))));
     }
 }

@@ -53,11 +53,17 @@ impl<E: EntityTrait> ExpectedVersion<E> {
             let named = format!("{} of {} to be loaded or set", column.as_str(), E::default().table_name());
             Error::argument("version", "(not set)", named)
         })?;
-        let next = expected
-            .raised()
-            .ok_or_else(|| Error::argument("version", &expected.value, "a version that can be raised by one"))?;
-        model.try_set(column, next)?;
+        model.try_set(column, expected.next()?)?;
         Ok(expected)
+    }
+
+    /// The next version.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] when the column does not hold it.
+    pub(crate) fn next(&self) -> Result<Value> {
+        self.raised().ok_or_else(|| Error::argument("version", &self.value, "a version that can be raised by one"))
     }
 }
 

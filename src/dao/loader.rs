@@ -3,10 +3,12 @@
 use std::{
     collections::HashMap,
     fmt, mem,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use sea_orm::{DbErr, EntityTrait, Value};
+use futures_util::FutureExt;
+use sea_orm::{DbErr, EntityTrait};
 use tokio::{
     sync::oneshot,
     task::{JoinHandle, yield_now},
@@ -178,7 +180,8 @@ async fn answer_all<E: EntityTrait>(shared: Arc<Shared<E>>) {
         // Everybody who is about to ask does so first.
         yield_now().await;
         let Some(lookups) = shared.next(most) else { return };
-        answer(&shared.dao, lookups).await;
+        // A panic while rows are read leaves these without an answer; the others still wait for theirs.
+        let _ = AssertUnwindSafe(answer(&shared.dao, lookups)).catch_unwind().await;
     }
 }
 
@@ -193,11 +196,10 @@ async fn answer<E: EntityTrait>(dao: &BaseDao<E>, mut lookups: HashMap<String, L
                 }
             }
             for lookup in lookups.into_values() {
-                // To the database another text may be the same, by upper case or blanks at its end.
-                let is_text = lookup.key.parts().any(|(_, part)| matches!(part, Value::String(_) | Value::Char(_)));
-                let answer = match is_text {
-                    true => dao.query().filter(lookup.key.condition()).first().await,
-                    false => Ok(None),
+                // What differs here may be the same to the database: a text in upper case, a number with more digits.
+                let answer = match lookup.key.is_exact() {
+                    true => Ok(None),
+                    false => dao.query().filter(lookup.key.condition()).first().await,
                 };
                 lookup.answer(&answer);
             }
@@ -206,6 +208,6 @@ async fn answer<E: EntityTrait>(dao: &BaseDao<E>, mut lookups: HashMap<String, L
 }
 
 fn unanswered() -> Error {
-    let source = DbErr::Custom("the task that asks for the rows has ended without an answer".to_owned());
+    let source = DbErr::Custom("the task that asks for the rows has ended, or panicked, without an answer".to_owned());
     Error::Database { class: ErrorClass::Other, source }
 }

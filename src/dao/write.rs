@@ -187,6 +187,10 @@ where
         let active = active.before_delete(session).await.map_err(during::<E>("delete"))?;
         let key = Key::<E>::of_model(model);
         let expected = self.columns.expect(model).map_err(naming::<E>("delete"))?;
+        if let (Some(_), Some(expected)) = (self.columns.deleted_at, &expected) {
+            // Not every database refuses a number that its column's type does not hold.
+            expected.next().map_err(naming::<E>("delete"))?;
+        }
         let known = expected.iter().fold(Condition::all(), |all, expected| all.add(expected.condition()));
         let delete = self.quietly_within(session).delete_where().filter(key.condition()).filter(known);
         if delete.exec().await? == 0 {

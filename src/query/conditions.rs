@@ -2,13 +2,13 @@
 
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, IntoSimpleExpr, Related, Value,
-    sea_query::{Expr, ExprTrait, Func, IntoCondition},
+    sea_query::{Expr, ExprTrait, IntoCondition},
 };
 
 use super::{
     Clause, Group, JsonPath, QueryBuilder, RelatedRows,
     clause::{clause_of, never},
-    operand::{like_ignoring_case, like_literally, list, lower, split_nulls},
+    operand::{eq_ignoring_case, like, like_ignoring_case, like_literally, list, split_nulls},
 };
 use crate::{
     backend::{compared, json},
@@ -148,13 +148,15 @@ pub trait Conditions<E: EntityTrait>: Sized {
     /// database.
     #[must_use]
     fn like(self, column: E::Column, pattern: impl Into<String>) -> Self {
-        let pattern: String = pattern.into();
-        self.with(column.like(pattern))
+        self.with(like(column, pattern.into()))
     }
 
     /// The column contains `text`, taken literally. Whether `a` is found as `A` is up to the database: not on PostgreSQL,
     /// for the 26 Latin letters on SQLite, by the column's collation on MySQL. The same goes for
     /// [`starts_with`](Self::starts_with) and [`ends_with`](Self::ends_with).
+    ///
+    /// SQLite takes no NUL byte here and in the others that match a part of a text or ignore its case, and no pattern of
+    /// more than 50 000 bytes: [`Error::InvalidArgument`](crate::Error::InvalidArgument) when the query is run.
     #[must_use]
     fn contains(self, column: E::Column, text: impl AsRef<str>) -> Self {
         self.with(like_literally(column, "%", text.as_ref(), "%"))
@@ -176,9 +178,7 @@ pub trait Conditions<E: EntityTrait>: Sized {
     /// `LOWER(column)` serves. SQLite knows only the case of the 26 Latin letters, in this and the next three.
     #[must_use]
     fn eq_ignore_case(self, column: E::Column, text: impl Into<String>) -> Self {
-        let text: String = text.into();
-        let expression = lower(column).eq(Func::lower(Expr::val(text)));
-        self.with(expression)
+        self.with(eq_ignoring_case(column, text.into()))
     }
 
     /// The column contains `text`, taken literally, in upper and lower case alike.
@@ -308,7 +308,7 @@ pub trait Conditions<E: EntityTrait>: Sized {
     /// # }
     /// ```
     ///
-    /// An array or object as the value, and on MySQL and SQLite a quote or backslash in a key, is
+    /// An array or object as the value, on MySQL and SQLite a quote or backslash in a key, and on SQLite a NUL, is
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) when the query is run.
     #[must_use]
     fn json_eq(self, column: E::Column, path: impl Into<JsonPath>, value: impl Into<serde_json::Value>) -> Self {

@@ -1,11 +1,11 @@
 //! Pages by place, and parts of a large result.
 
 use futures_util::Stream;
-use sea_orm::{DbBackend, EntityTrait, StatementBuilder, sea_query::Expr};
+use sea_orm::{EntityTrait, StatementBuilder, sea_query::Expr};
 use serde::Serialize;
 
 use super::{
-    Conditions, QueryBuilder,
+    QueryBuilder,
     keyset::Keyset,
     page::check_size,
     token::{Place, fingerprint, refused},
@@ -49,10 +49,11 @@ impl<E: EntityTrait> QueryBuilder<E> {
     /// ```
     ///
     /// The order may have any columns of the entity, in either direction, with NULLs; the key is added where it is
-    /// missing, so that all rows are told apart. Walking to the end, each row that stays as it is comes exactly once. A
-    /// join that repeats rows breaks that: [`has_related`](Conditions::has_related) or [`distinct`](Self::distinct) does
-    /// not. A limit and an offset of the query give way to the page's. MySQL and MariaDB sort an ENUM by the list of its type:
-    /// the entity has to have its values in the same order, as it was generated.
+    /// missing, so that all rows are told apart. Walking to the end, each row that stays as it is comes exactly once. Where
+    /// a join repeats the row that a page ends with, what is behind it would be lost, which is [`Error::Unsupported`]:
+    /// [`has_related`](super::Conditions::has_related) or [`distinct`](Self::distinct) repeats none. A limit and an offset
+    /// of the query give way to the page's. MySQL and MariaDB sort an ENUM by the list of its type: the entity has to have
+    /// its values in the same order, as it was generated.
     ///
     /// A token is text without special meaning in URLs. It holds the values of the columns of the order in one row: order
     /// by nothing that the client must not see. It carries a checksum against accidents, not a signature; what somebody
@@ -63,14 +64,13 @@ impl<E: EntityTrait> QueryBuilder<E> {
     ///
     /// [`Error::InvalidArgument`] for a size that is not within 1 to [`MAX_PAGE_SIZE`](super::MAX_PAGE_SIZE), and for a
     /// token that is damaged, of another version or of another query. [`Error::Unsupported`] for an order by something else
-    /// than columns of the entity, a query that was changed through [`select`](Self::select) or has groups, and values
-    /// without equals, such as NaN. Else as [`all`](Self::all).
+    /// than columns of the entity, a query that was changed through [`select`](Self::select) or has groups, a join that
+    /// repeats a row at the end of the page, and values without equals, such as NaN. Else as [`all`](Self::all).
     pub async fn cursor(self, per_page: u64, token: Option<&str>) -> Result<CursorPage<E::Model>> {
         check_size(per_page)?;
         let query = self.unlimited();
         let keyset = query.keyset()?;
-        let backend = query.scope.read_session().backend();
-        let fingerprint = query.fingerprint(&keyset, backend)?;
+        let fingerprint = query.fingerprint(&keyset)?;
         let from = token.map(|token| {
             let place = Place::decode(token, fingerprint)?;
             if keyset.accepts(&place.values) { Ok(place) } else { Err(refused(token)) }
@@ -78,25 +78,23 @@ impl<E: EntityTrait> QueryBuilder<E> {
         let from = from.transpose()?;
         let backwards = from.as_ref().is_some_and(|place| place.backwards);
 
-        let mut items = query.behind(&keyset, from.as_ref(), backend).limit(per_page + 1).all().await?;
-        let more = items.len() as u64 > per_page;
-        if more {
-            items.pop();
-        }
+        let mut part = query.part(&keyset, from.as_ref(), per_page, 1).await?;
         if backwards {
-            items.reverse();
+            part.reverse();
         }
-        let at = |row: &E::Model, backwards| Place { values: keyset.place_of(row), backwards, inclusive: false };
         // An empty page lies beside the place itself; back there, its row counts unless it was left out on purpose.
         let back = from.map(|place| Place { backwards: !backwards, inclusive: !place.inclusive, ..place });
-        let (first, last) = (items.first(), items.last());
-        let (ahead, behind) = if backwards { (first, last) } else { (last, first) };
-        let onwards = ahead.filter(|_| more).map(|row| at(row, backwards));
-        let back = back.map(|place| behind.map_or(place, |row| at(row, !backwards)));
+        let (ahead, behind) = if backwards {
+            (part.first(&keyset, true)?, part.last(&keyset, false)?)
+        } else {
+            (part.last(&keyset, false)?, part.first(&keyset, true)?)
+        };
+        let onwards = ahead.filter(|_| part.more);
+        let back = back.map(|place| behind.unwrap_or(place));
         let (next, previous) = if backwards { (back, onwards) } else { (onwards, back) };
         let encode = |place: Option<Place>| place.map(|place| place.encode(fingerprint)).transpose();
         let (next, previous) = (encode(next)?, encode(previous)?);
-        Ok(CursorPage { items, next, previous })
+        Ok(CursorPage { items: part.into_models(), next, previous })
     }
 
     /// All rows in parts of at most `size`, each read by a statement of its own: between them the connection is free, and
@@ -131,18 +129,20 @@ impl<E: EntityTrait> QueryBuilder<E> {
         async_stream::try_stream! {
             check_size(size)?;
             let keyset = self.keyset()?;
-            let backend = self.scope.read_session().backend();
             let mut left = self.limit.unwrap_or(u64::MAX);
             let mut place: Option<Place> = None;
             while left > 0 {
                 let asked = Ord::min(size, left);
-                let part = self.clone().behind(&keyset, place.as_ref(), backend).limit(asked).all().await?;
-                let Some(last) = part.last() else { break };
-                let values = keyset.place_of(last);
-                place = Some(Place { values, backwards: false, inclusive: false });
-                let full = part.len() as u64 == asked;
-                left -= part.len() as u64;
-                yield part;
+                // Only a join repeats rows, and only behind this part could one be lost.
+                let look = u64::from(self.joined && asked < left);
+                let part = self.clone().part(&keyset, place.as_ref(), asked, look).await?;
+                place = part.last(&keyset, false)?;
+                if place.is_none() {
+                    break;
+                }
+                let full = part.len() == asked;
+                left -= part.len();
+                yield part.into_models();
                 if !full {
                     break;
                 }
@@ -155,21 +155,11 @@ impl<E: EntityTrait> QueryBuilder<E> {
             let what = "a cursor over groups, distinct_on, or a query changed through select()";
             return Err(Error::unsupported(what));
         }
-        Keyset::of(&self.orders)
+        Keyset::of(&self.orders, self.scope.read_session().backend())
     }
 
-    /// The rows behind the place, in the keyset's order.
-    fn behind(mut self, keyset: &Keyset<E>, place: Option<&Place>, backend: DbBackend) -> Self {
-        let Some(Place { values, backwards, inclusive }) = place else {
-            self.orders = keyset.orders(false);
-            return self;
-        };
-        self.orders = keyset.orders(*backwards);
-        self.offset = None;
-        self.with(keyset.behind(values, *backwards, *inclusive, backend))
-    }
-
-    fn fingerprint(&self, keyset: &Keyset<E>, backend: DbBackend) -> Result<u64> {
+    fn fingerprint(&self, keyset: &Keyset<E>) -> Result<u64> {
+        let backend = keyset.backend();
         let mut query = self.clone();
         query.orders = keyset.orders(false);
         query.lock = None;

@@ -51,7 +51,7 @@ impl<E: EntityTrait, M: FromQueryResult + Send> QueryBuilder<E, M> {
     ///
     /// [`Error::NotFound`] when there is none, [`Error::NotUnique`] when there are more; else as [`all`](Self::all).
     pub async fn one(self) -> Result<M> {
-        let most = self.limit.map_or(2, |rows| Ord::min(rows, 2));
+        let most = self.limit_within(2);
         let scope = self.scope.clone();
         let mut rows = self.limit(most).all().await?;
         match (rows.pop(), rows.pop()) {

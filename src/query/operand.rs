@@ -1,14 +1,15 @@
 //! What stands to the right of a column in a condition: lists and patterns.
 
 use sea_orm::{
-    ColumnTrait, Value,
-    sea_query::{BinOper, Expr, ExprTrait, Func, LikeExpr},
+    ColumnTrait, DbBackend, Value,
+    sea_query::{BinOper, Expr, ExprTrait, Func, FunctionCall, LikeExpr},
 };
 
 use super::Clause;
 use crate::{
-    backend::{compared, list_as_one_value, padded_length},
+    backend::{check_lowered, check_pattern, compared, is_pattern_everywhere, list_as_one_value, padded_length},
     convention::is_null,
+    error::Result,
 };
 
 /// The character that takes the meaning from `%` and `_` in escaped patterns. Unlike a backslash, it is an ordinary
@@ -41,22 +42,45 @@ pub(super) fn list<C: ColumnTrait + Send + Sync + 'static>(column: C, values: Ve
     })
 }
 
+/// The column is like `pattern`.
+pub(super) fn like(column: impl ColumnTrait, pattern: String) -> Clause {
+    matching(pattern, check_pattern, |pattern| column.like(pattern))
+}
+
 /// The column is like `text`, taken literally, between wildcards.
-pub(super) fn like_literally(column: impl ColumnTrait, before: &str, text: &str, after: &str) -> Expr {
-    Expr::col(column.as_column_ref()).like(LikeExpr::new(pattern(before, text, after)).escape(ESCAPE))
+pub(super) fn like_literally(column: impl ColumnTrait, before: &str, text: &str, after: &str) -> Clause {
+    matching(pattern(before, text, after), check_pattern, |pattern| {
+        Expr::col(column.as_column_ref()).like(LikeExpr::new(pattern).escape(ESCAPE))
+    })
 }
 
 /// As [`like_literally`], in upper and lower case alike. Not ILIKE, which only PostgreSQL has, and for which an ordinary
 /// index does not serve.
-pub(super) fn like_ignoring_case(column: impl ColumnTrait, before: &str, text: &str, after: &str) -> Expr {
-    // The database lowers both: its idea of lower case counts, not Rust's.
-    let pattern = Expr::from(Func::lower(Expr::val(pattern(before, text, after))));
-    let escaped = pattern.binary(BinOper::Escape, Expr::Constant(ESCAPE.into()));
-    Expr::from(lower(column)).binary(BinOper::Like, escaped)
+pub(super) fn like_ignoring_case(column: impl ColumnTrait, before: &str, text: &str, after: &str) -> Clause {
+    matching(pattern(before, text, after), check_pattern, |pattern| {
+        // The database lowers both: its idea of lower case counts, not Rust's.
+        let pattern = Expr::from(Func::lower(Expr::val(pattern)));
+        let escaped = pattern.binary(BinOper::Escape, Expr::Constant(ESCAPE.into()));
+        Expr::from(lower(column)).binary(BinOper::Like, escaped)
+    })
 }
 
-pub(super) fn lower(column: impl ColumnTrait) -> sea_orm::sea_query::FunctionCall {
+/// The column is `text`, in upper and lower case alike.
+pub(super) fn eq_ignoring_case(column: impl ColumnTrait, text: String) -> Clause {
+    matching(text, check_lowered, |text| lower(column).eq(Func::lower(Expr::val(text))))
+}
+
+fn lower(column: impl ColumnTrait) -> FunctionCall {
     Func::lower(Expr::col(column.as_column_ref()))
+}
+
+/// A condition on a text that `check` has to let pass.
+fn matching(text: String, check: fn(DbBackend, &str) -> Result<()>, write: impl FnOnce(String) -> Expr) -> Clause {
+    if is_pattern_everywhere(&text) {
+        return write(text).into();
+    }
+    let condition = write(text.clone());
+    Clause::late(move |backend| check(backend, &text).map(|()| condition.clone()))
 }
 
 fn pattern(before: &str, text: &str, after: &str) -> String {

@@ -10,6 +10,7 @@ use sea_orm::{
 
 use super::{
     Scope,
+    limit::has_limit,
     lock::Lock,
     order::OrderTerm,
     projection::find,
@@ -29,7 +30,7 @@ use crate::{
 pub struct QueryBuilder<E: EntityTrait, M = <E as EntityTrait>::Model> {
     pub(super) scope: Scope<E>,
     /// `None` for the plain `E::find()`.
-    select: Option<Box<Select<E>>>,
+    pub(super) select: Option<Box<Select<E>>>,
     pub(super) orders: Vec<OrderTerm>,
     distinct_on: Vec<E::Column>,
     pub(super) limit: Option<u64>,
@@ -137,18 +138,6 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
             custom,
             reader,
         }
-    }
-
-    /// At most so many rows.
-    pub fn limit(mut self, rows: u64) -> Self {
-        self.limit = Some(rows);
-        self
-    }
-
-    /// Leaves out the first rows.
-    pub fn offset(mut self, rows: u64) -> Self {
-        self.offset = Some(rows);
-        self
     }
 
     /// Each row once.
@@ -264,7 +253,7 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
         Ok(statement)
     }
 
-    fn change(mut self, change: impl FnOnce(Select<E>) -> Select<E>) -> Self {
+    pub(super) fn change(mut self, change: impl FnOnce(Select<E>) -> Select<E>) -> Self {
         let select = self.select.take().map_or_else(E::find, |select| *select);
         self.select = Some(Box::new(change(select)));
         self
@@ -342,11 +331,6 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
         self
     }
 
-    /// Whether no row can match, so that nothing needs to be sent.
-    pub(super) fn is_empty(&self) -> bool {
-        self.scope.never || self.limit == Some(0)
-    }
-
     pub(super) fn is_distinct_on(&self) -> bool {
         !self.distinct_on.is_empty()
     }
@@ -354,15 +338,6 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
     /// Whether the rows are those that match the conditions, neither fewer nor others.
     pub(super) fn is_plain(&self) -> bool {
         !self.shaped && self.limit.is_none() && self.offset.is_none()
-    }
-
-    /// Takes away every limit and offset, those of SeaORM's builder too.
-    pub(super) fn unlimited(mut self) -> Self {
-        if let Some(select) = &mut self.select {
-            QueryTrait::query(select.as_mut()).reset_limit().reset_offset();
-        }
-        (self.limit, self.offset) = (None, None);
-        self
     }
 }
 
@@ -372,13 +347,6 @@ enum Share {
     /// Others may be there, or come.
     Part,
     Whole,
-}
-
-/// Whether a limit has been set on SeaORM's builder itself, which does not tell.
-pub(super) fn has_limit(statement: &SelectStatement) -> bool {
-    let mut without = statement.clone();
-    without.reset_limit();
-    without != *statement
 }
 
 /// Whether there is an ORDER BY.

@@ -3,12 +3,13 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use crc::{CRC_32_ISO_HDLC, CRC_64_XZ, Crc};
 use sea_orm::Value;
+use serde::{Deserialize, Serialize};
 
 use super::order::excerpt;
 use crate::error::{Error, Result};
 
 /// Changes whenever old tokens cannot be read any more.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A place in a query's rows, and which way to go from there.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +33,7 @@ impl Place {
     /// [`Error::Unsupported`] for values that do not come back as they were, such as NaN.
     pub(super) fn encode(&self, fingerprint: u64) -> Result<String> {
         let Self { values, backwards, inclusive } = self;
+        let values: Vec<Written> = values.iter().map(Written::from).collect();
         let text = serde_json::to_vec(&(VERSION, fingerprint, backwards, inclusive, values));
         let back = text.as_deref().ok().and_then(|text| parse(text).ok());
         let (Ok(mut text), true) = (text, back == Some((fingerprint, self.clone()))) else {
@@ -59,12 +61,42 @@ impl Place {
 }
 
 fn parse(text: &[u8]) -> serde_json::Result<(u64, Place)> {
-    let (version, fingerprint, backwards, inclusive, values): (u8, u64, bool, bool, Vec<Value>) =
+    let (version, fingerprint, backwards, inclusive, values): (u8, u64, bool, bool, Vec<Written>) =
         serde_json::from_slice(text)?;
     if version != VERSION {
         return Err(serde::de::Error::custom("a token of another version"));
     }
+    let values = values.into_iter().map(Value::from).collect();
     Ok((fingerprint, Place { values, backwards, inclusive }))
+}
+
+/// A value as a token holds it. A floating point number goes by its bits: as one of JSON, it would be read back with less
+/// precision than it has.
+#[derive(Serialize, Deserialize)]
+enum Written {
+    Double(u64),
+    Float(u32),
+    Other(Value),
+}
+
+impl From<&Value> for Written {
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::Double(Some(number)) => Self::Double(number.to_bits()),
+            Value::Float(Some(number)) => Self::Float(number.to_bits()),
+            other => Self::Other(other.clone()),
+        }
+    }
+}
+
+impl From<Written> for Value {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Double(bits) => f64::from_bits(bits).into(),
+            Written::Float(bits) => f32::from_bits(bits).into(),
+            Written::Other(value) => value,
+        }
+    }
 }
 
 fn checksum(text: &[u8]) -> u32 {

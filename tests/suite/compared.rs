@@ -120,7 +120,7 @@ async fn codes(db: &TestDb) -> BaseDao<code::Entity> {
 }
 
 /// Walks to the end and back again, and compares with what a single query gives.
-async fn walk<E: EntityTrait>(dao: &BaseDao<E>, by: E::Column, order: Order, key: E::Column)
+pub(crate) async fn walk<E: EntityTrait>(dao: &BaseDao<E>, by: E::Column, order: Order, key: E::Column)
 where
     E::Model: PartialEq + Send + Sync,
 {

@@ -149,7 +149,8 @@ async fn texts_in_every_condition(db: TestDb) {
             // A pattern may match more or fail, but nothing else.
             let like: Result<Vec<String>> = query().like(column, text).column(Username).await;
             if let Err(error) = like {
-                assert_eq!(error.class(), Some(ErrorClass::Other), "{text:?}: {error:?}");
+                let refused = matches!(error.root(), Error::InvalidArgument { argument: "pattern", .. });
+                assert!(refused || error.class() == Some(ErrorClass::Other), "{text:?}: {error:?}");
             }
         }
         let nothing = [
@@ -325,7 +326,9 @@ async fn texts_brought_along(db: TestDb) {
         let order =
             customer_order::ActiveModel { user_id: Set(user.id), number: Set(number.clone()), ..Default::default() };
         orders.insert(order).await.unwrap();
-        let theirs = orders.query().contains(Number, &number).eq(Number, number.as_str());
+        let theirs = orders.query().eq(Number, number.as_str());
+        // Where a NUL byte can be stored, no pattern has one.
+        let theirs = if text.contains('\0') { theirs } else { theirs.contains(Number, &number) };
         let rows = users.query().eq(Username, *text).with_many(theirs.clone().limit(3)).all().await.unwrap();
         assert_eq!((rows.len(), rows[0].1.len()), (1, 1), "{text:?}");
         let has = users.query().has_related::<customer_order::Entity>(|orders| orders.eq(Number, number.as_str()));

@@ -5,9 +5,9 @@ use std::pin::pin;
 use entities::{country, tag, user, user_tag};
 use futures_util::future::{join, join_all};
 use sea_dao::{BaseDao, Database, Error, error::ErrorClass};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, prelude::*};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DbBackend, prelude::*};
 
-use crate::support::{TestDb, eventually, new_user, poll_times};
+use crate::support::{PATIENCE, TestDb, eventually, new_user, poll_times};
 
 for_each_backend!(
     lookups_at_the_same_moment_are_one_query,
@@ -22,8 +22,91 @@ for_each_backend!(
     nothing_is_kept,
     keys_of_two_columns,
     texts_are_compared_by_the_database,
+    numbers_and_times_are_compared_by_the_database,
+    a_panic_leaves_nobody_waiting,
     a_loader_in_a_transaction_is_refused,
 );
+
+/// Keys that can be written in more than one way.
+mod rate {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "rate")]
+    pub(super) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(super) price: Decimal,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(super) since: DateTimeWithTimeZone,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(super) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A table with a row that cannot be read.
+mod wild {
+    use sea_orm::{ColIdx, QueryResult, TryGetError, TryGetable, entity::prelude::*, sea_query};
+
+    pub(super) const PANICS: usize = 7;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "wild")]
+    pub(super) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(super) id: i64,
+        #[sea_orm(column_type = "BigInteger")]
+        pub(super) mood: Mood,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(super) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    #[derive(Clone, Debug, PartialEq)]
+    pub(super) struct Mood(i64);
+
+    impl TryGetable for Mood {
+        fn try_get_by<I: ColIdx>(row: &QueryResult, index: I) -> Result<Self, TryGetError> {
+            let mood = i64::try_get_by(row, index)?;
+            assert_ne!(mood, PANICS as i64, "a mood that panics, as this test wants it");
+            Ok(Self(mood))
+        }
+    }
+
+    impl From<Mood> for Value {
+        fn from(mood: Mood) -> Self {
+            mood.0.into()
+        }
+    }
+
+    impl sea_query::Nullable for Mood {
+        fn null() -> Value {
+            i64::null()
+        }
+    }
+
+    impl sea_query::ValueType for Mood {
+        fn try_from(value: Value) -> Result<Self, sea_query::ValueTypeErr> {
+            <i64 as sea_query::ValueType>::try_from(value).map(Self)
+        }
+
+        fn type_name() -> String {
+            "Mood".to_owned()
+        }
+
+        fn array_type() -> sea_query::ArrayType {
+            i64::array_type()
+        }
+
+        fn column_type() -> sea_query::ColumnType {
+            i64::column_type()
+        }
+    }
+}
 
 /// A database of one connection, so that a lookup waits while the test holds it.
 async fn narrow(db: &TestDb) -> Database {
@@ -220,6 +303,47 @@ async fn texts_are_compared_by_the_database(db: TestDb) {
     for (code, found) in codes.into_iter().zip(found) {
         assert_eq!(found.unwrap(), countries.find_by_id(code).await.unwrap(), "{code}");
     }
+}
+
+async fn numbers_and_times_are_compared_by_the_database(db: TestDb) {
+    let instant = match db.backend() {
+        DbBackend::Postgres => "TIMESTAMPTZ",
+        DbBackend::MySql => "DATETIME(6)",
+        _ => "timestamp_with_timezone_text",
+    };
+    let sql = format!("CREATE TABLE rate (price DECIMAL(10, 2), since {instant}, PRIMARY KEY (price, since))");
+    db.execute_unprepared(&sql).await.unwrap();
+    let rates = BaseDao::<rate::Entity>::new((*db).clone());
+    let at = |text: &str| text.parse::<DateTimeWithTimeZone>().unwrap();
+    let since = at("2024-05-01T10:00:00+00:00");
+    rates.insert(rate::ActiveModel { price: Set(Decimal::new(150, 2)), since: Set(since) }).await.unwrap();
+    let loader = rates.loader();
+    let times = [since, at("2024-05-01T12:00:00+02:00"), at("2024-05-01T10:00:01+00:00")];
+    let keys = [15, 150, 1_500, 16]
+        .into_iter()
+        .zip([1, 2, 3, 1])
+        .flat_map(|(digits, scale)| times.map(|since| (Decimal::new(digits, scale), since)));
+    let keys: Vec<_> = keys.collect();
+    let found = join_all(keys.iter().map(|key| loader.load(*key))).await;
+    assert!(found.iter().filter(|found| matches!(found, Ok(Some(_)))).count() >= 3);
+    for (key, found) in keys.into_iter().zip(found) {
+        assert_eq!(found.unwrap(), rates.find_by_id(key).await.unwrap(), "{key:?}");
+    }
+}
+
+async fn a_panic_leaves_nobody_waiting(db: TestDb) {
+    db.execute_unprepared("CREATE TABLE wild (id BIGINT PRIMARY KEY, mood BIGINT NOT NULL)").await.unwrap();
+    for part in 0..25 {
+        let rows: Vec<String> = (part * 100..(part + 1) * 100).map(|id| format!("({id}, {id})")).collect();
+        db.execute_unprepared(&format!("INSERT INTO wild VALUES {}", rows.join(", "))).await.unwrap();
+    }
+    let loader = BaseDao::<wild::Entity>::new((*db).clone()).loader();
+    let lookups = join_all((0..2_500).map(|id| loader.load(id)));
+    let found = tokio::time::timeout(PATIENCE, lookups).await.expect("nobody waits for ever");
+    assert!(found[wild::PANICS].is_err());
+    let answered = found.iter().filter(|found| matches!(found, Ok(Some(_)))).count();
+    assert!(answered >= 1_500, "{answered} of those that were not asked for together with it");
+    assert!(loader.load(2_499).await.unwrap().is_some(), "the loader goes on");
 }
 
 async fn a_loader_in_a_transaction_is_refused(db: TestDb) {

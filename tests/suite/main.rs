@@ -31,6 +31,7 @@ mod dao_sessions;
 mod dialects;
 mod ends;
 mod errors;
+mod extremes;
 #[path = "../../fuzz/src/lib.rs"]
 mod fuzz;
 mod health_pages;
@@ -48,6 +49,7 @@ mod memory;
 mod metrics;
 mod notes;
 mod page;
+mod places;
 mod pool;
 mod propagation;
 mod property;

@@ -23,6 +23,7 @@ for_each_backend!(
     a_type_of_ones_own_everywhere,
     sums_as_other_types,
     a_page_replaces_the_limit_of_a_select,
+    the_limit_of_a_select_holds,
     the_first_of_each,
     a_stream_is_lazy_and_ends,
     a_stream_that_fails,
@@ -74,6 +75,21 @@ async fn sums_as_other_types(db: TestDb) {
     assert_eq!(users.query().eq(Status, 9).sum_as::<Decimal>(Balance).await.unwrap(), None);
     let top = users.query().order_desc(Balance).limit(2);
     assert_eq!(top.sum_as::<Decimal>(Balance).await.unwrap(), Some(700.into()));
+}
+
+async fn the_limit_of_a_select_holds(db: TestDb) {
+    let users = filled(&db).await;
+    let limited = |rows| users.query().order_asc(Username).select(move |select| select.limit(rows));
+    assert_eq!(names(limited(0).all().await.unwrap()), NOBODY);
+    assert_eq!(limited(0).first().await.unwrap(), None);
+    assert!(limited(0).one().await.unwrap_err().is_not_found());
+    assert!(!limited(0).exists().await.unwrap());
+    assert_eq!(limited(0).count().await.unwrap(), 0);
+    assert_eq!(limited(0).stream().count().await, 0);
+    assert_eq!(limited(1).one().await.unwrap().username, "ada");
+    assert!(limited(1).exists().await.unwrap());
+    assert!(limited(2).one().await.is_err_and(|error| matches!(error.root(), Error::NotUnique { .. })));
+    assert_eq!(names(limited(0).limit(1).all().await.unwrap()), ["ada"], "what is said last");
 }
 
 async fn a_page_replaces_the_limit_of_a_select(db: TestDb) {

@@ -104,6 +104,8 @@ async fn a_version_that_is_not_known(db: TestDb) {
     let last = user::ActiveModel { version: Unchanged(i32::MAX), ..with_status(&ada, 2) };
     let error = users.update(last).await.unwrap_err();
     assert!(error.to_string().contains("can be raised by one"), "{error}");
+    let error = users.delete(&user::Model { version: i32::MAX, ..ada }).await.unwrap_err();
+    assert!(error.to_string().contains("can be raised by one"), "{error}");
     assert_eq!(db.recorder().begun(), 0);
 }
 

@@ -8,13 +8,7 @@ use sea_orm::{
 };
 
 use super::{
-    super::{
-        QueryBuilder,
-        fetch::failed,
-        order::OrderTerm,
-        scope::Origin,
-        select::{has_limit, has_order},
-    },
+    super::{QueryBuilder, fetch::failed, limit::has_limit, order::OrderTerm, scope::Origin, select::has_order},
     key::{Key, Reader, any_of, parts_of},
     route::{Hops, Route},
     source::RelatedQuery,
