@@ -1,13 +1,6 @@
-//! The one implementation over every database that sqlx speaks to.
+//! The one connection for every database that sqlx speaks to.
 
-use std::{
-    marker::PhantomData,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{
     FutureExt, StreamExt, TryFutureExt, TryStreamExt,
@@ -20,16 +13,27 @@ use sqlx::{
     Arguments as _, AssertSqlSafe, Connection as _, Database, Executor, IntoArguments, database::HasStatementCache,
     error::BoxDynError,
 };
+use tokio::time::timeout;
 
 use super::{
     Capabilities,
-    driver::{CopySource, Driver, RawConnection, TransactionOptions},
+    driver::{CopySource, RawConnection, TransactionOptions},
     probe::{Probe, Switch},
     signature::Signatures,
 };
 use crate::error::Result;
 
-type Options<B> = <<B as Database>::Connection as sqlx::Connection>::Options;
+/// How a statement is kept from running against the schema as it was.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refresh {
+    /// What runs before it.
+    pub(super) sql: &'static str,
+    /// The columns of its answer are the schema's, so that it is prepared anew each time. Where the schema changes even
+    /// between the two, the driver stops working and what it answers is nothing.
+    pub(super) columns: bool,
+}
+
+pub(super) type Options<B> = <<B as Database>::Connection as sqlx::Connection>::Options;
 
 /// What one database does differently.
 pub(super) trait Backend: Database + HasStatementCache {
@@ -57,8 +61,8 @@ pub(super) trait Backend: Database + HasStatementCache {
 
     fn begin_sql(options: &TransactionOptions) -> Result<Arc<str>>;
 
-    /// What has to run before a statement that would otherwise be checked against an outdated schema.
-    fn refresh_sql(_statement: &str) -> Option<&'static str> {
+    /// What has to be done for a statement that would otherwise be run against an outdated schema.
+    fn refresh(_statement: &str) -> Option<Refresh> {
         None
     }
 
@@ -93,7 +97,7 @@ pub(super) trait Backend: Database + HasStatementCache {
 }
 
 /// A connection of sqlx under our own trait.
-struct SqlxConnection<B: Database> {
+pub(super) struct SqlxConnection<B: Database> {
     inner: B::Connection,
     /// Its transaction switched this on.
     switched_on: Option<Switch>,
@@ -105,14 +109,34 @@ impl<B: Backend> SqlxConnection<B>
 where
     for<'c> &'c mut B::Connection: Executor<'c, Database = B>,
 {
-    fn rows(&mut self, statement: Query<B>, refresh: Option<&'static str>) -> BoxStream<'_, sqlx::Result<B::Row>>
+    pub(super) fn new(inner: B::Connection, kill_sql: Option<Arc<str>>) -> Self {
+        Self { inner, switched_on: None, kill_sql, signatures: Signatures::default() }
+    }
+
+    fn rows(&mut self, statement: Query<B>, refresh: Option<Refresh>) -> BoxStream<'_, sqlx::Result<B::Row>>
     where
         B::Arguments: IntoArguments<B>,
     {
         let Some(refresh) = refresh else { return self.inner.fetch(statement) };
-        async move { self.inner.execute(AssertSqlSafe(refresh)).await.map(|_| self.inner.fetch(statement)) }
-            .try_flatten_stream()
-            .boxed()
+        async_stream::try_stream! {
+            self.inner.execute(AssertSqlSafe(refresh.sql)).await?;
+            let mut empty = true;
+            let mut rows = self.inner.fetch(statement);
+            while let Some(row) = rows.try_next().await? {
+                empty = false;
+                yield row;
+            }
+            drop(rows);
+            if empty && refresh.columns {
+                self.is_at_work().await?;
+            }
+        }
+        .boxed()
+    }
+
+    /// Fails where the driver has stopped working, in which case it may not even answer.
+    async fn is_at_work(&mut self) -> sqlx::Result<()> {
+        timeout(AT_WORK_LIMIT, self.inner.ping()).await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
     }
 
     async fn switch_off(&mut self) -> sqlx::Result<()> {
@@ -124,6 +148,9 @@ where
     }
 }
 
+/// The most that a driver at work takes to say so.
+const AT_WORK_LIMIT: Duration = Duration::from_secs(1);
+
 type Query<B> = sqlx::query::Query<'static, B, <B as Database>::Arguments>;
 
 impl<B: Backend> SqlxConnection<B>
@@ -131,8 +158,8 @@ where
     SqlxValues: IntoArguments<B>,
     B::Arguments: IntoArguments<B>,
 {
-    fn statement(&mut self, sql: Arc<str>, values: Option<Values>) -> sqlx::Result<(Query<B>, Option<&'static str>)> {
-        let refresh = B::refresh_sql(&sql);
+    fn statement(&mut self, sql: Arc<str>, values: Option<Values>) -> sqlx::Result<(Query<B>, Option<Refresh>)> {
+        let refresh = B::refresh(&sql);
         let (sql, values) = B::written_out(sql, values);
         let sql = if B::TYPED_STATEMENTS { self.signatures.text_for(sql, values.as_ref()) } else { sql };
         let values = values.unwrap_or(Values(Vec::new()));
@@ -142,7 +169,8 @@ where
         if arguments.len() != count {
             return Err(sqlx::Error::Encode("a value that the driver cannot encode".into()));
         }
-        Ok((sqlx::query_with(AssertSqlSafe(sql), arguments), refresh))
+        let lasts = refresh.is_none_or(|refresh| !refresh.columns);
+        Ok((sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(lasts), refresh))
     }
 }
 
@@ -167,8 +195,19 @@ where
             Ok(statement) => statement,
             Err(error) => return ready(Err(error)).boxed(),
         };
-        if B::FETCHES_ONE_CLEANLY && refresh.is_none() {
-            return self.inner.fetch_optional(statement).map_ok(|row| row.map(QueryResult::from)).boxed();
+        if B::FETCHES_ONE_CLEANLY {
+            let Some(refresh) = refresh else {
+                return self.inner.fetch_optional(statement).map_ok(|row| row.map(QueryResult::from)).boxed();
+            };
+            return async move {
+                self.inner.execute(AssertSqlSafe(refresh.sql)).await?;
+                let row = self.inner.fetch_optional(statement).await?;
+                if row.is_none() && refresh.columns {
+                    self.is_at_work().await?;
+                }
+                Ok(row.map(QueryResult::from))
+            }
+            .boxed();
         }
         let mut rows = self.rows(statement, refresh);
         async move {
@@ -188,8 +227,12 @@ where
         };
         let Some(refresh) = refresh else { return self.inner.execute(statement).map_ok(ExecResult::from).boxed() };
         async move {
-            self.inner.execute(AssertSqlSafe(refresh)).await?;
-            self.inner.execute(statement).await.map(ExecResult::from)
+            self.inner.execute(AssertSqlSafe(refresh.sql)).await?;
+            let result = self.inner.execute(statement).await?;
+            if refresh.columns {
+                self.is_at_work().await?;
+            }
+            Ok(ExecResult::from(result))
         }
         .boxed()
     }
@@ -284,114 +327,5 @@ where
 
     fn close(self: Box<Self>) -> BoxFuture<'static, sqlx::Result<()>> {
         self.inner.close().boxed()
-    }
-}
-
-/// A database, as named by connect options of sqlx.
-pub(super) struct SqlxDriver<B: Backend> {
-    options: Options<B>,
-    needs_anchor: bool,
-    kills: bool,
-    health_sql: &'static str,
-    /// As the server last answered.
-    insert_returning: AtomicBool,
-    database: PhantomData<fn() -> B>,
-}
-
-impl<B: Backend> SqlxDriver<B> {
-    pub(super) fn new(options: Options<B>) -> Self {
-        Self {
-            options,
-            needs_anchor: false,
-            kills: true,
-            health_sql: B::HEALTH_SQL,
-            insert_returning: AtomicBool::new(B::CAPABILITIES.insert_returning),
-            database: PhantomData,
-        }
-    }
-
-    /// For a server behind which connections are not the same as clients: what is killed might be somebody else's.
-    #[cfg(feature = "postgres")]
-    pub(super) fn kills(mut self, kills: bool) -> Self {
-        self.kills = kills;
-        self
-    }
-
-    /// Another question in place of [`Backend::HEALTH_SQL`].
-    #[cfg(feature = "sqlite")]
-    pub(super) fn health_sql(mut self, sql: &'static str) -> Self {
-        self.health_sql = sql;
-        self
-    }
-
-    #[cfg(feature = "sqlite")]
-    pub(super) fn anchored(mut self) -> Self {
-        self.needs_anchor = true;
-        self
-    }
-}
-
-impl<B: Backend> Driver for SqlxDriver<B>
-where
-    for<'c> &'c mut B::Connection: Executor<'c, Database = B>,
-    SqlxValues: IntoArguments<B>,
-    B::Arguments: IntoArguments<B>,
-    QueryResult: From<B::Row>,
-    ExecResult: From<B::QueryResult>,
-    B::Connection: Sized,
-{
-    fn backend(&self) -> DbBackend {
-        B::BACKEND
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { insert_returning: self.insert_returning.load(Ordering::Relaxed), ..B::CAPABILITIES }
-    }
-
-    fn connect(&self) -> BoxFuture<'_, sqlx::Result<Box<dyn RawConnection>>> {
-        async move {
-            let mut inner = B::Connection::connect_with(&self.options).await.map_err(B::explain)?;
-            let kill_sql = match B::KILL_SQL.filter(|_| self.kills) {
-                None => None,
-                Some(sql) => {
-                    let row = inner.fetch_one(AssertSqlSafe(sql)).await.map(QueryResult::from)?;
-                    self.insert_returning.store(B::has_insert_returning(&row), Ordering::Relaxed);
-                    row.try_get_by_index::<String>(0).ok().map(Arc::from)
-                }
-            };
-            Ok(Box::new(SqlxConnection::<B> { inner, switched_on: None, kill_sql, signatures: Signatures::default() })
-                as Box<dyn RawConnection>)
-        }
-        .boxed()
-    }
-
-    fn run_apart(&self, statements: Vec<Arc<str>>) -> BoxFuture<'_, sqlx::Result<()>> {
-        async move {
-            let mut inner = B::Connection::connect_with(&self.options).await?;
-            let mut result = Ok(());
-            for sql in statements {
-                if let Err(error) = inner.execute(AssertSqlSafe(sql)).await {
-                    result = Err(error);
-                }
-            }
-            inner.close().await.and(result)
-        }
-        .boxed()
-    }
-
-    fn begin_sql(&self, options: &TransactionOptions) -> Result<Arc<str>> {
-        B::begin_sql(options)
-    }
-
-    fn health_sql(&self) -> &'static str {
-        self.health_sql
-    }
-
-    fn needs_anchor(&self) -> bool {
-        self.needs_anchor
-    }
-
-    fn sea_orm_connection(&self, connect_timeout: Duration) -> DatabaseConnection {
-        B::sea_orm_connection(self.options.clone(), connect_timeout)
     }
 }

@@ -10,6 +10,8 @@ mod capabilities;
 mod compare;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod connection;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod connector;
 mod copy;
 mod dialect;
 mod driver;

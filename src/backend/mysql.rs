@@ -15,7 +15,8 @@ use sqlx::{
 
 use super::{
     Capabilities,
-    connection::{Backend, SqlxDriver},
+    connection::Backend,
+    connector::SqlxDriver,
     driver::{Driver, TransactionOptions, bad_url, only_known_parameters, with_tls_explained},
     errors::Effect,
     input::bind_limit,

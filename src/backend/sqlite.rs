@@ -16,12 +16,14 @@ use sqlx::{
 
 use super::{
     Capabilities,
-    connection::{Backend, SqlxDriver},
+    connection::{Backend, Refresh},
+    connector::SqlxDriver,
     driver::{Driver, TransactionOptions, bad_url},
     errors::Effect,
     input::bind_limit,
     limit::with_limit_written_out,
     probe::{Probe, Switch},
+    tokens::answers_with_all_columns,
 };
 use crate::error::{ErrorClass, Result};
 
@@ -98,8 +100,9 @@ impl Backend for Sqlite {
         .into())
     }
 
-    fn refresh_sql(statement: &str) -> Option<&'static str> {
-        statement.contains(" ON CONFLICT ").then_some(REFRESH_SCHEMA)
+    fn refresh(statement: &str) -> Option<Refresh> {
+        let columns = answers_with_all_columns(statement, DbBackend::Sqlite);
+        (columns || statement.contains(" ON CONFLICT ")).then_some(Refresh { sql: REFRESH_SCHEMA, columns })
     }
 
     fn written_out(sql: Arc<str>, values: Option<Values>) -> (Arc<str>, Option<Values>) {
@@ -132,7 +135,8 @@ impl Backend for Sqlite {
 }
 
 /// SQLite reads the schema again where a statement runs, not where it is prepared: until something has run, a unique
-/// index made by another connection is not there for ON CONFLICT, and one that was dropped cannot be created again.
+/// index made by another connection is not there for ON CONFLICT, and one that was dropped cannot be created again. A
+/// statement with `*` gets the columns that are there when it runs, for which the driver has no place.
 const REFRESH_SCHEMA: &str = "SELECT 1 FROM sqlite_schema LIMIT 0";
 
 const CANNOT_OPEN: &str = "14";

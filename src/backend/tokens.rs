@@ -94,6 +94,14 @@ pub(super) fn keyword(token: &Token<'_>) -> Option<&'static str> {
     KEYWORDS.into_iter().find(|keyword| token.is(keyword))
 }
 
+/// Whether the columns of its answer may be all those of a table, as in `SELECT *`.
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+pub(super) fn answers_with_all_columns(sql: &str, backend: DbBackend) -> bool {
+    const BEFORE: [&str; 6] = ["SELECT", "DISTINCT", "ALL", "RETURNING", ",", "."];
+    let is_star = |pair: &[Token<'_>]| pair[1].is("*") && BEFORE.into_iter().any(|before| pair[0].is(before));
+    sql.contains('*') && tokens(sql, backend).windows(2).any(is_star)
+}
+
 /// The tokens of a text, and where its parentheses and brackets open and close.
 #[derive(Clone, Copy)]
 pub(super) struct Text<'t> {
@@ -233,4 +241,34 @@ fn number(rest: &[u8]) -> usize {
         at += 1;
     }
     at
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::DatabaseBackend::Sqlite;
+
+    use super::answers_with_all_columns;
+
+    #[test]
+    fn a_star_that_stands_for_columns_is_told_from_others() {
+        for sql in [
+            "SELECT * FROM t",
+            "select distinct\n*from t",
+            "SELECT 1, * FROM t",
+            "SELECT t./* x */* FROM t",
+            "INSERT INTO t VALUES (1) RETURNING *",
+            "SELECT 2 * (SELECT a FROM (SELECT ALL * FROM t))",
+        ] {
+            assert!(answers_with_all_columns(sql, Sqlite), "{sql}");
+        }
+        for sql in [
+            "SELECT COUNT(*) FROM t",
+            "SELECT a * b, 2 * 3 FROM t",
+            "SELECT '*', \"SELECT *\" FROM t -- SELECT *",
+            "SELECT 'SELECT *'",
+            "",
+        ] {
+            assert!(!answers_with_all_columns(sql, Sqlite), "{sql}");
+        }
+    }
 }

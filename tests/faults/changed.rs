@@ -8,15 +8,23 @@ use crate::{
     support::{TestDb, nonce},
 };
 
-for_each_backend!(a_table_that_is_called_like_a_lock_costs_nothing, a_lasting_change_is_found_wherever_it_stands,);
-
-mod servers {
-    use super::*;
-
-    for_each_server!(a_table_that_has_changed_fails_at_most_once);
-}
+for_each_backend!(
+    a_table_that_is_called_like_a_lock_costs_nothing,
+    a_table_that_has_changed_fails_at_most_once,
+    a_lasting_change_is_found_wherever_it_stands,
+);
 
 mod only {
+    mod sqlite {
+        #[test]
+        fn a_transaction_that_changes_a_table_sees_all_its_columns() {
+            crate::support::run(
+                crate::support::Place::SqliteFile,
+                super::super::a_transaction_that_changes_a_table_sees_all_its_columns,
+            );
+        }
+    }
+
     mod postgres {
         macro_rules! on_postgres {
             ($($test:ident),+ $(,)?) => {
@@ -60,13 +68,43 @@ async fn a_table_that_has_changed_fails_at_most_once(db: TestDb) {
     }
     let pool = pool_of_one(&db, ResetOnReturn::Rollback).await;
     assert_eq!(ask(&pool, ALL).await.unwrap().len(), 1);
-    db.outside().execute_unprepared("ALTER TABLE changing ADD COLUMN b INTEGER").await.unwrap();
-    // PostgreSQL does not prepare it anew by itself.
-    let first = ask(&pool, ALL).await;
-    assert!(first.is_ok() || db.backend() == DbBackend::Postgres, "{first:?}");
-    let row = ask(&pool, ALL).await.unwrap().remove(0);
-    assert_eq!(row.column_names(), ["a", "b"]);
+    for (change, columns) in [
+        ("ALTER TABLE changing ADD COLUMN b INTEGER", &["a", "b"][..]),
+        ("ALTER TABLE changing RENAME COLUMN b TO c", &["a", "c"]),
+        ("ALTER TABLE changing DROP COLUMN c", &["a"]),
+    ] {
+        db.outside().execute_unprepared(change).await.unwrap();
+        // PostgreSQL does not prepare it anew by itself.
+        let first = ask(&pool, ALL).await;
+        assert!(first.is_ok() || db.backend() == DbBackend::Postgres, "{change}: {first:?}");
+        let rows = ask(&pool, ALL).await.unwrap();
+        assert_eq!(rows.len(), 1, "{change}");
+        assert_eq!(rows[0].column_names(), columns, "{change}");
+        assert_eq!(rows[0].try_get::<i32>("", "a").unwrap(), 1);
+        let one = pool.query_one_raw(Statement::from_string(db.backend(), ALL)).await.unwrap().unwrap();
+        assert_eq!(one.column_names(), columns, "{change}");
+        if db.backend() != DbBackend::MySql {
+            let update = Statement::from_string(db.backend(), "UPDATE changing SET a = 1 RETURNING *");
+            assert_eq!(pool.execute_raw(update).await.unwrap().rows_affected(), 1, "{change}");
+        }
+    }
     at_rest(&pool).await;
+    check_books(&pool);
+}
+
+async fn a_transaction_that_changes_a_table_sees_all_its_columns(db: TestDb) {
+    const ALL: &str = "SELECT t.* FROM changing t";
+    for sql in ["CREATE TABLE changing (a INTEGER)", "INSERT INTO changing VALUES (1)"] {
+        db.outside().execute_unprepared(sql).await.unwrap();
+    }
+    let pool = pool_of_one(&db, ResetOnReturn::Rollback).await;
+    assert_eq!(ask(&pool, ALL).await.unwrap()[0].column_names(), ["a"]);
+    let tx = pool.begin().await.unwrap();
+    tx.execute_unprepared("ALTER TABLE changing ADD COLUMN b INTEGER").await.unwrap();
+    assert_eq!(ask(&tx, ALL).await.unwrap()[0].column_names(), ["a", "b"]);
+    tx.commit().await.unwrap();
+    assert_eq!(ask(&pool, ALL).await.unwrap()[0].column_names(), ["a", "b"]);
+    assert_eq!(pool.counters().opened, 1, "{:?}", pool.counters());
     check_books(&pool);
 }
 
