@@ -9,6 +9,7 @@ use super::{
     core::{Abort, Core, Slot},
 };
 use crate::{
+    backend::TransactionOptions,
     error::{Error, Result},
     hooks::StatementKind,
     pool::PooledConnection,
@@ -31,6 +32,8 @@ pub(super) enum Purpose {
 pub(super) struct Lease {
     core: Arc<Core>,
     connection: Option<PooledConnection>,
+    /// It came from the pool for this statement, so that nothing was done on it yet.
+    fresh: bool,
 }
 
 impl Lease {
@@ -67,7 +70,7 @@ impl Lease {
                 Slot::Empty => {
                     state.slot = Slot::Empty;
                     return match (purpose, &state.lost) {
-                        (Purpose::End, _) => Ok(Self { core: core.clone(), connection: None }),
+                        (Purpose::End, _) => Ok(Self { core: core.clone(), connection: None, fresh: false }),
                         (_, Some(abort)) => Err(abort.to_error()),
                         (_, None) => Err(Abort::interrupted().to_error()),
                     };
@@ -75,19 +78,45 @@ impl Lease {
             }
         };
         // From here on the slot is busy until the lease is dropped.
-        let mut lease = Self { core: core.clone(), connection: held };
+        let mut lease = Self { core: core.clone(), fresh: held.is_none(), connection: held };
         share_the_turn().await;
-        if lease.connection.is_none() {
-            let started = Instant::now();
-            let mut connection = core.pool.acquire().await?;
-            connection.borrowed_by(core.id, core.location, started.elapsed());
-            lease.connection = Some(connection);
+        match lease.fresh {
+            true => lease.acquire(session).await?,
+            false => lease.connection()?.called_from(session.location),
         }
-        lease.connection()?.called_from(session.location);
         if purpose == Purpose::Statement {
             lease.tidy().await?;
         }
         Ok(lease)
+    }
+
+    async fn acquire(&mut self, session: &Session) -> Result<()> {
+        let started = Instant::now();
+        let mut connection = self.core.pool.acquire().await?;
+        connection.borrowed_by(self.core.id, self.core.location, started.elapsed());
+        connection.called_from(session.location);
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    /// Begins a transaction. On a connection that turns out to have died while it lay idle, BEGIN has done nothing, so that
+    /// it may be sent on another one.
+    pub(super) async fn begin(
+        &mut self,
+        session: &Session,
+        sql: Arc<str>,
+        id: u64,
+        options: &TransactionOptions,
+    ) -> Result<()> {
+        let begun = self.connection()?.begin(sql.clone(), id, options).await;
+        match begun {
+            Err(error) if self.fresh && error.is_disconnect() && !self.has_connection() => {
+                self.connection = None;
+                self.acquire(session).await?;
+                self.connection()?.begin(sql, id, options).await
+            }
+            begun => begun,
+        }
     }
 
     /// Finishes what handles that were dropped could not await.

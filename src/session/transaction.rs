@@ -52,7 +52,7 @@ impl Session {
         let begun = if depth == 0 {
             // Dropped here, the connection is closed: nobody gets it with the transaction open.
             let sql = self.core.pool.begin_sql(&options)?;
-            lease.connection()?.begin(sql, id, &options).await
+            lease.begin(self, sql, id, &options).await
         } else {
             let sql = format!("SAVEPOINT {}", savepoint(depth));
             lease.connection()?.savepoint(StatementKind::Savepoint, sql).await

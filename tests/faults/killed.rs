@@ -1,17 +1,19 @@
 //! Connections that die: killed by the server, cut on the way.
 
+use futures_util::future::join_all;
 use sea_dao::{Error, config::PrePing, error::ErrorClass, pool::CloseReason};
 
 use crate::{
     common::{Load, all_at_once, at_rest, check_books, in_time, proxied},
     dropped::{sleep, sleeping},
     proxy::Direction,
-    support::{TestDb, eventually, insert_user, nonce},
+    support::{TestDb, count_users, eventually, insert_user, nonce},
 };
 
 for_each_server!(
     killing_all_backends_fails_only_what_was_executing,
     one_that_dies_takes_the_idle_ones_out_of_use,
+    a_transaction_begins_on_another_one_than_died_idle,
     cutting_the_connections_fails_only_what_was_executing,
     a_commit_whose_answer_is_lost_is_unknown,
     a_transaction_whose_connection_dies_says_so,
@@ -56,6 +58,30 @@ async fn one_that_dies_takes_the_idle_ones_out_of_use(db: TestDb) {
     check_books(&pool);
 }
 
+async fn a_transaction_begins_on_another_one_than_died_idle(db: TestDb) {
+    const ALL: usize = 4;
+    let pool = db.open(|config| config.pool_size(ALL as u32).pool_pre_ping(PrePing::Never)).await;
+    for round in 0..3 {
+        assert_eq!(pool.warm_up(ALL).await.unwrap(), ALL);
+        at_rest(&pool).await;
+        db.kill_server_sessions().await;
+        let begun = join_all((0..ALL).map(|_| pool.begin())).await;
+        for (number, tx) in begun.into_iter().enumerate() {
+            let tx = tx.unwrap();
+            insert_user(&tx, &format!("{round} {number}")).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+    }
+    assert_eq!(count_users(db.outside()).await, 3 * ALL as u64);
+    // What was done on a connection before is lost with it: there the failure is told.
+    let session = pool.session();
+    nonce(&session, 1).await.unwrap();
+    db.kill_server_sessions().await;
+    assert!(session.begin().await.is_err_and(|error| error.is_disconnect()));
+    at_rest(&pool).await;
+    check_books(&pool);
+}
+
 async fn cutting_the_connections_fails_only_what_was_executing(db: TestDb) {
     let (proxy, pool) = proxied(&db, |config| config.pool_size(4)).await;
     let load = Load::start(&pool, 8);
@@ -80,7 +106,7 @@ async fn a_commit_whose_answer_is_lost_is_unknown(db: TestDb) {
     proxy.hold(Direction::ToClient);
     let committing = tokio::spawn(tx.commit());
     eventually("COMMIT is sent", async || proxy.round_trips() > sent).await;
-    eventually("it is committed", async || crate::support::count_users(db.outside()).await == 1).await;
+    eventually("it is committed", async || count_users(db.outside()).await == 1).await;
     proxy.cut().await;
     let error = in_time("the commit", committing).await.unwrap().unwrap_err();
     assert!(matches!(error, Error::CommitUnknown { .. }), "{error:?}");

@@ -27,10 +27,11 @@ where
     }
 
     /// Of rows that are there, what is to be set in them.
-    pub(super) async fn call_before_update(&self, session: &Session, rows: Vec<Row<E>>) -> Result<Vec<Row<E>>> {
+    pub(super) async fn call_before_update(&self, session: &Session, mut rows: Vec<Row<E>>) -> Result<Vec<Row<E>>> {
         if self.dao.callbacks.is_empty() {
             return Ok(rows);
         }
+        rows.sort_by_key(|row| row.index);
         let (places, mut models): (Vec<_>, Vec<_>) = rows.into_iter().map(|row| (row.index, row.model)).unzip();
         self.dao.callbacks.rows(session, Call::BeforeUpdate(&mut models)).await?;
         Ok(places.into_iter().zip(models).map(|(index, model)| Row { index, model }).collect())
@@ -51,6 +52,9 @@ where
     }
 }
 
+/// In the order in which they were given.
 fn models<E: EntityTrait>(written: &[(usize, E::Model)]) -> Vec<E::Model> {
-    written.iter().map(|(_, model)| model.clone()).collect()
+    let mut written: Vec<&(usize, E::Model)> = written.iter().collect();
+    written.sort_by_key(|(index, _)| *index);
+    written.into_iter().map(|(_, model)| model.clone()).collect()
 }

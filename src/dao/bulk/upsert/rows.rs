@@ -67,8 +67,22 @@ where
             }
             targeted.push(row);
         }
-        let targeted = by_columns(targeted, |model, column| Operation::Insert.writes::<E>(model, column));
+        let mut targeted = by_columns(targeted, |model, column| Operation::Insert.writes::<E>(model, column));
+        if session.capabilities().concurrent_writers {
+            self.put_in_order(&mut targeted);
+        }
         Ok(Ready { targeted, free })
+    }
+
+    /// Puts the rows in an order that depends on nothing but their targets: two calls with the same rows then wait for each
+    /// other, instead of each holding what the other one wants.
+    fn put_in_order(&self, groups: &mut [Group<E>]) {
+        groups.sort_by(|one, other| one.writes.cmp(&other.writes));
+        for group in groups {
+            group.rows.sort_by_cached_key(|row| -> Vec<Rank> {
+                self.target.iter().map(|column| Rank::of(&row.value(*column))).collect()
+            });
+        }
     }
 
     fn check_row(&self, row: &Row<E>) -> Result<()> {
@@ -103,6 +117,30 @@ pub(super) fn at_place(row: usize, error: Error) -> Error {
 /// The error of one row.
 pub(super) fn of_row<E: EntityTrait>(row: &Row<E>, error: Error) -> Error {
     Error::Row { row: row.index, key: row.name(), source: Box::new(error) }
+}
+
+/// Where a value stands among others of its column.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Number(i128),
+    Text(String),
+}
+
+impl Rank {
+    fn of(value: &Value) -> Self {
+        match value {
+            Value::TinyInt(Some(number)) => Self::Number((*number).into()),
+            Value::SmallInt(Some(number)) => Self::Number((*number).into()),
+            Value::Int(Some(number)) => Self::Number((*number).into()),
+            Value::BigInt(Some(number)) => Self::Number((*number).into()),
+            Value::TinyUnsigned(Some(number)) => Self::Number((*number).into()),
+            Value::SmallUnsigned(Some(number)) => Self::Number((*number).into()),
+            Value::Unsigned(Some(number)) => Self::Number((*number).into()),
+            Value::BigUnsigned(Some(number)) => Self::Number((*number).into()),
+            Value::String(Some(text)) => Self::Text(text.clone()),
+            other => Self::Text(text(std::slice::from_ref(other))),
+        }
+    }
 }
 
 /// Values as something that can be looked up.

@@ -115,13 +115,14 @@ where
     ) -> Result<Written<E>, Failure> {
         let keys: Vec<Key<E>> = pairs.iter().map(|(_, model)| Key::of_model(model)).collect();
         let locked = self.by_key(tx, &keys, Reading::ForUpdate).await?;
-        let mut taken: HashMap<String, usize> = HashMap::with_capacity(pairs.len());
+        let mut taken: HashMap<String, &Row<E>> = HashMap::with_capacity(pairs.len());
         let mut changes = Vec::with_capacity(pairs.len());
         for ((row, seen), key) in pairs.iter().zip(&keys) {
             let name = key.to_string();
-            if let Some(earlier) = taken.insert(name.clone(), row.index) {
+            if let Some(other) = taken.insert(name.clone(), row) {
                 // Values that differ here may be the same to the database.
-                return Err(Failure::Failed(of_row(row, self.given_twice(earlier))));
+                let (earlier, later) = if other.index < row.index { (other, *row) } else { (*row, other) };
+                return Err(Failure::Failed(of_row(later, self.given_twice(earlier.index))));
             }
             let unchanged = |current: &&E::Model| {
                 self.values_of(current) == self.values_of(seen) && self.is_deleted(current) == self.is_deleted(seen)
