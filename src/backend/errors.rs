@@ -28,6 +28,8 @@ pub(crate) struct Failure {
     pub(crate) effect: Effect,
     /// The connection cannot be used any more.
     pub(crate) broken: bool,
+    /// What broke it may have broken the others.
+    pub(crate) spreads: bool,
 }
 
 impl Failure {
@@ -36,21 +38,27 @@ impl Failure {
             sqlx::Error::Database(error) => {
                 let (class, effect) = classify(error.as_ref());
                 let broken = class == ErrorClass::Disconnect || has_lost_its_statements(error.as_ref());
-                Self { class, effect: if broken { Effect::EndsTransaction } else { effect }, broken }
+                Self { class, effect: if broken { Effect::EndsTransaction } else { effect }, broken, spreads: broken }
             }
             // The statement was not sent, or its answer was read to the end.
             sqlx::Error::Encode(_)
             | sqlx::Error::TypeNotFound { .. }
             | sqlx::Error::InvalidArgument(_)
-            | sqlx::Error::RowNotFound => Self { class: ErrorClass::Other, effect: Effect::None, broken: false },
+            | sqlx::Error::RowNotFound => Self::harmless(ErrorClass::Other),
+            #[cfg(feature = "mysql")]
+            sqlx::Error::Protocol(message) if super::mysql::is_wrong_number_of_values(message) => {
+                Self { class: ErrorClass::Other, effect: Effect::EndsTransaction, broken: true, spreads: false }
+            }
             sqlx::Error::Decode(_)
             | sqlx::Error::ColumnDecode { .. }
             | sqlx::Error::ColumnNotFound(_)
-            | sqlx::Error::ColumnIndexOutOfBounds { .. } => {
-                Self { class: ErrorClass::Decode, effect: Effect::None, broken: false }
-            }
-            _ => Self { class: ErrorClass::Disconnect, effect: Effect::EndsTransaction, broken: true },
+            | sqlx::Error::ColumnIndexOutOfBounds { .. } => Self::harmless(ErrorClass::Decode),
+            _ => Self { class: ErrorClass::Disconnect, effect: Effect::EndsTransaction, broken: true, spreads: true },
         }
+    }
+
+    fn harmless(class: ErrorClass) -> Self {
+        Self { class, effect: Effect::None, broken: false, spreads: false }
     }
 }
 

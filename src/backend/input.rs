@@ -7,6 +7,7 @@ use sea_orm::{DbBackend, Statement, Value, Values};
 use super::{
     calendar::refuse_beyond,
     script::{SqlNature, nature_of, nature_of_script},
+    tokens::placeholders,
 };
 use crate::error::{Error, Result};
 
@@ -42,13 +43,16 @@ impl PlainSql {
 ///
 /// # Errors
 ///
-/// [`Error::InvalidArgument`] for a NUL byte in the SQL, more values than the database takes, or a value that it cannot
-/// hold.
+/// [`Error::InvalidArgument`] for a NUL byte in the SQL, more values than the database takes, a value that it cannot hold,
+/// or on SQLite another number of values than the SQL has places for.
 pub(crate) fn check_statement(statement: &Statement, backend: DbBackend) -> Result<SqlNature<'_>> {
     let Statement { sql, values, db_backend: _ } = statement;
     refuse_nul(sql)?;
     if let Some(values) = values {
         check_values(values, backend)?;
+    }
+    if backend == DbBackend::Sqlite {
+        refuse_wrong_number(sql, values.as_ref().map_or(0, |values| values.0.len()))?;
     }
     Ok(nature(sql, backend))
 }
@@ -65,6 +69,32 @@ pub(crate) fn check_values(values: &Values, backend: DbBackend) -> Result<()> {
         return Err(Error::argument("statement", given, format!("at most {limit}")));
     }
     values.0.iter().try_for_each(|value| refuse_unbindable(value, backend))
+}
+
+/// The driver of SQLite takes NULL for a value that is missing, and passes over one too many.
+fn refuse_wrong_number(sql: &str, given: usize) -> Result<()> {
+    let (mut plain, mut expected) = (0, 0);
+    for placeholder in placeholders(sql, DbBackend::Sqlite) {
+        let place = match placeholder.strip_prefix(['?', '$']) {
+            Some("") => {
+                plain += 1;
+                Some(plain)
+            }
+            number => number.and_then(|number| number.parse().ok()).filter(|place| *place > 0),
+        };
+        let Some(place) = place else {
+            return Err(Error::argument("statement", placeholder, "?, ?1 or $1 where a value goes"));
+        };
+        expected = expected.max(place);
+    }
+    if given == expected {
+        return Ok(());
+    }
+    Err(Error::argument(
+        "statement",
+        format!("{given} bound values"),
+        format!("{expected}, as many as the SQL has places"),
+    ))
 }
 
 fn nature(sql: &str, backend: DbBackend) -> SqlNature<'_> {

@@ -146,6 +146,11 @@ fn knows_insert_returning(version: &str) -> bool {
 }
 
 /// Too many connections, of all or of the user; the server goes down; the connection was killed.
+/// The driver finds it out after it has begun to wait for an answer, which the connection then never gets.
+pub(super) fn is_wrong_number_of_values(message: &str) -> bool {
+    message.starts_with("prepared statement expected ") && message.contains(" parameters were provided")
+}
+
 pub(super) fn is_transient_in_connect_phase(number: u16) -> bool {
     matches!(number, 1040 | 1053 | 1203 | 1226 | 1927)
 }

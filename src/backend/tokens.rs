@@ -183,6 +183,26 @@ pub(super) fn tokens(sql: &str, backend: DbBackend) -> Vec<Token<'_>> {
     found
 }
 
+/// Where the values of `sql` go, as they are written.
+pub(super) fn placeholders(sql: &str, backend: DbBackend) -> impl Iterator<Item = &str> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while let Some(rest) = sql.as_bytes().get(at..).filter(|rest| !rest.is_empty()) {
+            if let Some(length) = blank(rest, backend) {
+                at += length;
+                continue;
+            }
+            let (kind, length) = token(sql, at, backend);
+            let start = at;
+            at = floor(sql, start + length);
+            if kind == Kind::Placeholder {
+                return Some(&sql[start..at]);
+            }
+        }
+        None
+    })
+}
+
 /// A token never ends within a character.
 fn floor(sql: &str, at: usize) -> usize {
     (at.min(sql.len())..=sql.len()).find(|end| sql.is_char_boundary(*end)).unwrap_or(sql.len())

@@ -332,17 +332,17 @@ impl Connection {
                 Ok((value, flight))
             }
             Err(error) => {
-                let Failure { class, mut effect, mut broken } = Failure::of(&error);
+                let Failure { class, mut effect, mut broken, mut spreads } = Failure::of(&error);
                 if class == ErrorClass::ReadOnly && !self.state.read_only {
                     // The primary has become a replica; the next connection may find the new primary.
-                    broken = true;
+                    (broken, spreads) = (true, true);
                     effect = Effect::EndsTransaction;
                 }
                 self.state.effect = effect;
                 // What follows on it would be for good.
                 self.state.broken |= effect == Effect::EndsTransaction && self.reserved.is_some();
-                if broken {
-                    self.state.broken = true;
+                self.state.broken |= broken;
+                if spreads {
                     self.entry.ledger().invalidate();
                 }
                 let error = database_error(error, class, query);
