@@ -149,7 +149,7 @@ where
 }
 
 /// The most that a driver at work takes to say so.
-const AT_WORK_LIMIT: Duration = Duration::from_secs(1);
+const AT_WORK_LIMIT: Duration = Duration::from_secs(10);
 
 type Query<B> = sqlx::query::Query<'static, B, <B as Database>::Arguments>;
 

@@ -14,7 +14,8 @@ use sea_dao::{Database, PoolConfig, Result};
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement};
 
 use crate::{
-    common::{all_at_once, at_rest, check_books, in_time, number},
+    common::{all_at_once, at_rest, check_books, in_time, number, proxied},
+    proxy::Direction,
     support::{TestDb, add_to_balance, eventually, insert_user, new_user, nonce, poll_times},
 };
 
@@ -188,10 +189,10 @@ mod stopped {
 }
 
 pub(crate) fn sleep_sql(backend: DbBackend) -> &'static str {
-    if backend == DbBackend::Postgres { "SELECT pg_sleep(60)" } else { "SELECT SLEEP(60)" }
+    if backend == DbBackend::Postgres { "SELECT pg_sleep(600)" } else { "SELECT SLEEP(600)" }
 }
 
-/// A minute on the server.
+/// Ten minutes on the server, more than anything here waits.
 pub(crate) async fn sleep(connection: &impl ConnectionTrait) -> Result<()> {
     let backend = connection.get_database_backend();
     connection.query_all_raw(Statement::from_string(backend, sleep_sql(backend))).await?;
@@ -203,9 +204,9 @@ pub(crate) async fn sleeping(db: &TestDb) -> i64 {
     let sql = match db.backend() {
         DbBackend::Postgres => {
             "SELECT COUNT(*)::bigint FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
-             AND query = 'SELECT pg_sleep(60)'"
+             AND query = 'SELECT pg_sleep(600)'"
         }
-        _ => "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND info = 'SELECT SLEEP(60)'",
+        _ => "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND info = 'SELECT SLEEP(600)'",
     };
     number(db.outside(), sql).await
 }
@@ -273,14 +274,18 @@ async fn a_statement_is_stopped_though_its_pool_is_gone(db: TestDb) {
 }
 
 async fn many_that_are_dropped_at_once_are_all_stopped(db: TestDb) {
-    let pool = db.open(|config| config.pool_size(20)).await;
-    let tasks: Vec<_> = (0..20)
+    const ALL: i64 = 40;
+    let (proxy, pool) = proxied(&db, |config| config.pool_size(ALL as u32)).await;
+    let tasks: Vec<_> = (0..ALL)
         .map(|_| {
             let pool = pool.clone();
             tokio::spawn(async move { sleep(&pool).await })
         })
         .collect();
-    eventually("they sleep", async || sleeping(&db).await == 20).await;
+    eventually("they sleep", async || sleeping(&db).await == ALL).await;
+    // The server is far: to end one takes a sixth of a second, to reach it some times as long.
+    proxy.delay(Direction::ToServer, Duration::from_millis(75));
+    proxy.delay(Direction::ToClient, Duration::from_millis(75));
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
     eventually("they are stopped", async || sleeping(&db).await == 0).await;
     at_rest(&pool).await;

@@ -277,7 +277,7 @@ mod only_mariadb {
         proxy::Proxy,
     };
 
-    const SLEEPING: &str = "SELECT COUNT(*) FROM information_schema.processlist WHERE info = 'SELECT SLEEP(60)'";
+    const SLEEPING: &str = "SELECT COUNT(*) FROM information_schema.processlist WHERE info = 'SELECT SLEEP(600)'";
 
     /// A server that was started again deals its numbers out from the beginning.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
