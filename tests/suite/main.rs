@@ -83,6 +83,7 @@ mod unit_of_work_versions;
 mod upsert;
 mod upsert_callbacks;
 mod upsert_deadlocks;
+mod upsert_order;
 mod upsert_races;
 mod upsert_rules;
 mod versions;

@@ -37,8 +37,7 @@ pub(super) fn keys_of<E: EntityTrait>(rows: &[Row<E>]) -> Vec<Key<E>> {
 pub(super) struct Group<E: EntityTrait> {
     pub(super) columns: Vec<E::Column>,
     pub(super) rows: Vec<Row<E>>,
-    /// For each column of the entity, whether they write it.
-    pub(super) writes: Vec<bool>,
+    writes: Vec<bool>,
 }
 
 /// Rows by the columns that they write; within a group they keep their order.

@@ -49,9 +49,10 @@ use crate::{error::Result, session::located};
 /// [`RetryPolicy`](crate::RetryPolicy) covers; and without a unique index, which
 /// the other databases ask for, nothing there keeps them from inserting it twice.
 ///
-/// Where several can write at the same time, rows are written in the order of their targets' values, whatever order they
-/// were given in, so that calls for the same rows wait for each other and do not deadlock; keys that the database makes
-/// rise in that order. Rows that do not set the same columns are written one group after the other.
+/// On PostgreSQL, MySQL and MariaDB rows are written in the order of their targets' values, whatever order they were given
+/// in, so that calls for the same rows wait for each other and seldom deadlock; keys that the database makes rise in that
+/// order. Rows that do not set the same columns are written one group after the other, after what is there was locked in
+/// that order. An entity that is related to itself keeps the order that was given, as a row may refer to an earlier one.
 ///
 /// # Callbacks
 ///

@@ -17,7 +17,7 @@ use super::{
     },
     lookup::{Reading, Standing},
     plan::{Plan, Sets},
-    rows::{of_row, text},
+    rows::{as_given, of_row, text},
     run::{Attempt, Failure},
 };
 use crate::{
@@ -25,6 +25,9 @@ use crate::{
     error::{Error, Result},
     session::Session,
 };
+
+/// How often a unique violation is tried again until it is one.
+const ATTEMPTS_AT_A_UNIQUE_VALUE: u32 = 3;
 
 /// Statements for rows that write the same columns.
 struct Statements<'g, E: EntityTrait> {
@@ -107,8 +110,12 @@ where
             let (count, sent) = statements.send_guarded(session, left).await;
             let (rows, rest) = left.split_at(count);
             let sent = match sent {
+                // Somebody may have inserted the row meanwhile, and another of its unique values came first.
+                Err(error) if error.is_unique_violation() && attempt.number < ATTEMPTS_AT_A_UNIQUE_VALUE => {
+                    return Err(Failure::Raced(error));
+                }
                 Err(error) if is_because_of_a_row(&error) => {
-                    return Err(Failure::Failed(locate_among(&statements, session, rows, error).await));
+                    return Err(Failure::Failed(locate_among(&statements, session, &as_given(rows), error).await));
                 }
                 sent => sent?,
             };
@@ -139,6 +146,7 @@ where
         if count >= rows.len() as u64 || self.dao.columns.deleted_at.is_none() || self.restores {
             return Ok(());
         }
+        let rows = as_given(rows);
         let rows: Vec<&Row<E>> = rows.iter().collect();
         for (row, standing) in rows.iter().zip(self.standings(session, &rows, Reading::Plain).await?) {
             if let Standing::Deleted(_) = standing {
@@ -158,6 +166,7 @@ where
         sets: &Sets<E>,
         attempt: Attempt,
     ) -> Result<Vec<(usize, E::Model)>, Failure> {
+        let all_written = returned.len() == rows.len();
         let mut by_values: HashMap<String, E::Model> =
             returned.into_iter().map(|model| (text(&self.values_of(&model)), model)).collect();
         let mut written = Vec::with_capacity(rows.len());
@@ -170,6 +179,11 @@ where
             }
         }
         let mut known = Vec::new();
+        if let ([row], true) = (others.as_slice(), all_written) {
+            written.extend(by_values.drain().map(|(_, model)| (row.index, model)));
+            others.clear();
+        }
+        others.sort_by_key(|row| row.index);
         if !others.is_empty() {
             // Written too, but the database has other words for the same values.
             let mut left: HashMap<String, E::Model> =
@@ -177,6 +191,9 @@ where
             let updates = !sets.is_empty() && !sets.only_deleted;
             for (row, standing) in others.iter().zip(self.standings(session, &others, Reading::Plain).await?) {
                 let (model, deleted) = match standing {
+                    Standing::Nothing if all_written => {
+                        return Err(Failure::Failed(of_row(row, self.kept_otherwise())));
+                    }
                     Standing::Nothing => return Err(Failure::Raced(vanished(row))),
                     Standing::Alive(model) => (model, false),
                     Standing::Deleted(model) => (model, true),
@@ -195,6 +212,12 @@ where
         let (places, models): (Vec<_>, Vec<_>) = written.into_iter().unzip();
         known.extend(places.into_iter().zip(after_insert::<E>(session, models).await?));
         Ok(known)
+    }
+
+    /// The error of a row that was written, and is not found by what was given.
+    fn kept_otherwise(&self) -> Error {
+        let names = self.target_names();
+        Error::unsupported(format!("rows back of an upsert on {names}, which keeps other values than it is given"))
     }
 
     /// The error of a row that a deleted one is in the way of.

@@ -14,7 +14,7 @@ use super::{
             among::among,
             key::{Key, keys_per_statement},
         },
-        rows::Row,
+        rows::{Group, Row},
     },
     plan::Plan,
 };
@@ -139,6 +139,25 @@ where
         pairs.fold(Condition::all(), |all, (column, value)| {
             all.add(Expr::col(column.as_column_ref()).eq(compared(*column, value)))
         })
+    }
+
+    /// Locks what is in the way of the rows of several groups, in one order: the groups are written one after the other, and
+    /// another call may have them otherwise.
+    pub(super) async fn lock_in_order(&self, session: &Session, groups: &[Group<E>]) -> Result<()> {
+        let mut rows: Vec<&Row<E>> = groups.iter().flat_map(|group| &group.rows).collect();
+        rows.sort_by_cached_key(|row| self.rank(row));
+        let dao = self.dao.within(session);
+        for part in rows.chunks(ROWS_AT_A_TIME) {
+            let last = part.last().into_iter().cycle();
+            // A power of two, as above.
+            let padded = part.iter().chain(last).take(part.len().next_power_of_two());
+            let values = padded.filter_map(|row| self.target_values(&row.model));
+            let any = values.fold(Condition::any(), |any, values| any.add(self.condition(&values)));
+            let query = dao.query().with_deleted().filter(any);
+            let query = self.target.iter().fold(query, |query, column| query.order_asc(*column));
+            query.for_update().all().await?;
+        }
+        Ok(())
     }
 
     /// The rows with these keys, deleted or not, by the text of their keys.

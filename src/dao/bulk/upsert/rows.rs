@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, fmt::Write as _};
 
-use sea_orm::{ActiveModelBehavior, ActiveModelTrait, EntityTrait, IdenStatic, IntoActiveModel, Value};
+use sea_orm::{
+    ActiveModelBehavior, ActiveModelTrait, EntityTrait, IdenStatic, IntoActiveModel, Iterable, RelationTrait, Value,
+};
 
 use super::{
     super::{
@@ -68,21 +70,22 @@ where
             targeted.push(row);
         }
         let mut targeted = by_columns(targeted, |model, column| Operation::Insert.writes::<E>(model, column));
-        if session.capabilities().concurrent_writers {
-            self.put_in_order(&mut targeted);
+        if !self.splits(session) {
+            targeted.iter_mut().for_each(|group| self.put_in_order(session, &mut group.rows));
         }
         Ok(Ready { targeted, free })
     }
 
-    /// Puts the rows in an order that depends on nothing but their targets: two calls with the same rows then wait for each
-    /// other, instead of each holding what the other one wants.
-    fn put_in_order(&self, groups: &mut [Group<E>]) {
-        groups.sort_by(|one, other| one.writes.cmp(&other.writes));
-        for group in groups {
-            group.rows.sort_by_cached_key(|row| -> Vec<Rank> {
-                self.target.iter().map(|column| Rank::of(&row.value(*column))).collect()
-            });
+    /// Puts rows in an order that depends on nothing but their targets: two calls with the same rows then wait for each
+    /// other, instead of each holding what the other one wants. Rows that may refer to one another stay as they are.
+    pub(super) fn put_in_order(&self, session: &Session, rows: &mut [Row<E>]) {
+        if session.capabilities().concurrent_writers && !refers_to_itself::<E>() {
+            rows.sort_by_cached_key(|row| self.rank(row));
         }
+    }
+
+    pub(super) fn rank(&self, row: &Row<E>) -> Vec<Rank> {
+        self.target.iter().map(|column| Rank::of(&row.value(*column))).collect()
     }
 
     fn check_row(&self, row: &Row<E>) -> Result<()> {
@@ -119,9 +122,20 @@ pub(super) fn of_row<E: EntityTrait>(row: &Row<E>, error: Error) -> Error {
     Error::Row { row: row.index, key: row.name(), source: Box::new(error) }
 }
 
+fn refers_to_itself<E: EntityTrait>() -> bool {
+    E::Relation::iter().map(|relation| relation.def()).any(|relation| relation.from_tbl == relation.to_tbl)
+}
+
+/// The rows in the order in which the caller gave them.
+pub(super) fn as_given<E: EntityTrait>(rows: &[Row<E>]) -> Vec<Row<E>> {
+    let mut given: Vec<Row<E>> = rows.iter().map(Row::copy).collect();
+    given.sort_by_key(|row| row.index);
+    given
+}
+
 /// Where a value stands among others of its column.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
+pub(super) enum Rank {
     Number(i128),
     Text(String),
 }

@@ -24,6 +24,9 @@ const ATTEMPTS: u32 = 10;
 /// The longest pause after a deadlock, so that those who collided do not meet again.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
+/// So many rows of different columns are locked before they are written; more only after a deadlock.
+const LOCKED_AT_FIRST: usize = 1_024;
+
 /// What was written, with the rows in the order in which they were given.
 pub(super) type Outcome<E> = Written<E>;
 
@@ -140,6 +143,11 @@ where
 
     async fn write(&self, session: &Session, ready: &Ready<E>, attempt: Attempt) -> Result<Outcome<E>, Failure> {
         let mut written = Written::none();
+        let count: usize = ready.targeted.iter().map(|group| group.rows.len()).sum();
+        let locks = session.capabilities().concurrent_writers && !self.splits(session) && ready.targeted.len() > 1;
+        if locks && (attempt.number > 1 || count <= LOCKED_AT_FIRST) {
+            self.lock_in_order(session, &ready.targeted).await?;
+        }
         for group in &ready.targeted {
             let part = match self.splits(session) {
                 true => self.write_split(session, group, attempt).await?,
@@ -158,7 +166,7 @@ where
 
     /// Whether the rows that are there are told from the others before anything is written: where INSERT cannot do it, and
     /// for callbacks, each of which is about one of the two.
-    fn splits(&self, session: &Session) -> bool {
+    pub(super) fn splits(&self, session: &Session) -> bool {
         !session.capabilities().on_conflict || !self.dao.callbacks.is_empty()
     }
 }

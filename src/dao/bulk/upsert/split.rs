@@ -17,7 +17,7 @@ use super::{
     },
     lookup::{Reading, Standing},
     plan::{Plan, Sets},
-    rows::of_row,
+    rows::{as_given, of_row},
     run::{Attempt, Failure},
 };
 use crate::{
@@ -67,13 +67,17 @@ where
             written.absorb(self.update_locked(tx, updated, &sets, attempt).await?);
         }
         if !missing.is_empty() {
-            let inserted = match tx.capabilities().failure_aborts_transaction {
-                // The transaction is asked why.
-                true => self.insert_in_savepoint(tx, missing, attempt).await,
-                false => write_ready(&self.dao, attempt.insert(), tx, missing).await,
-            };
-            let inserted = match inserted {
+            let given = as_given(&missing);
+            self.put_in_order(tx, &mut missing);
+            let inserted = match self.insert_missing(tx, missing, attempt).await {
                 Ok(inserted) => inserted,
+                // Not the first that fails of those that were given.
+                Err(error) if error.row().is_some() && given.len() > 1 => {
+                    match self.insert_missing(tx, given, attempt).await {
+                        Ok(_) => return Err(Failure::Raced(error)),
+                        Err(error) => return Err(self.why_not_inserted(tx, &rows, error).await),
+                    }
+                }
                 Err(error) => return Err(self.why_not_inserted(tx, &rows, error).await),
             };
             self.call_after_insert(tx, &inserted.rows).await?;
@@ -92,6 +96,14 @@ where
             }
             Err(error) if error.is_unique_violation() => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    async fn insert_missing(&self, tx: &Session, rows: Vec<Row<E>>, attempt: Attempt) -> Result<Written<E>> {
+        // Of several, some may be written when one fails. The transaction is asked afterwards why it did.
+        match rows.len() > 1 || tx.capabilities().failure_aborts_transaction {
+            true => self.insert_in_savepoint(tx, rows, attempt).await,
+            false => write_ready(&self.dao, attempt.insert(), tx, rows).await,
         }
     }
 
@@ -169,8 +181,13 @@ where
 
     /// A row that was not there may have been inserted by somebody else meanwhile.
     async fn why_not_inserted(&self, tx: &Session, rows: &[&Row<E>], error: Error) -> Failure {
-        let failed = rows.iter().find(|row| error.row() == Some(row.index));
-        let Some(row) = failed.filter(|_| error.is_unique_violation()) else { return Failure::Failed(error) };
+        if !error.is_unique_violation() {
+            return Failure::Failed(error);
+        }
+        let Some(row) = rows.iter().find(|row| error.row() == Some(row.index)) else {
+            // What was in the way of some row is so no more.
+            return Failure::Raced(error);
+        };
         match self.standings(tx, &[row], Reading::ForShare).await {
             Ok(standings) if matches!(standings.as_slice(), [Standing::Nothing]) => Failure::Failed(error),
             Ok(_) => Failure::Raced(error),
