@@ -24,6 +24,10 @@ use crate::{error::Result, session::located};
 /// NULL is in nobody's way: a row with NULL in a column of the target is inserted. So is one without a primary key, when
 /// that is the target.
 ///
+/// Give the target's values as its column keeps them. Of a column that rounds them, several rows back are
+/// [`Error::Unsupported`](crate::Error::Unsupported) on PostgreSQL and SQLite, and MySQL and MariaDB do not find the row
+/// that is there, which is a unique violation.
+///
 /// # What is updated
 ///
 /// All columns for which the row has a value, but not the primary key, the target, `created_at` and `creator_id`; or those
