@@ -26,12 +26,25 @@ use crate::{
     error::{Error, Result},
 };
 
-static DATABASE: Mutex<Option<Database>> = Mutex::new(None);
+/// Where the database is kept.
+struct Slot {
+    database: Option<Database>,
+    /// How often it was emptied.
+    emptied: u64,
+}
+
+static SLOT: Mutex<Slot> = Mutex::new(Slot { database: None, emptied: 0 });
 /// Held while connecting, so that two that start together open one pool.
 static STARTING: AsyncMutex<()> = AsyncMutex::const_new(());
 
-fn slot() -> MutexGuard<'static, Option<Database>> {
-    DATABASE.lock().unwrap_or_else(PoisonError::into_inner)
+fn slot() -> MutexGuard<'static, Slot> {
+    SLOT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn empty() -> Option<Database> {
+    let mut slot = slot();
+    slot.emptied += 1;
+    slot.database.take()
 }
 
 /// Connects the process's database. When there is one already that was not closed, it is given back and `config` is not
@@ -39,19 +52,31 @@ fn slot() -> MutexGuard<'static, Option<Database>> {
 ///
 /// # Errors
 ///
-/// Those of [`DatabaseConfig::connect`]; the next call tries again.
+/// Those of [`DatabaseConfig::connect`]; the next call tries again. [`Error::PoolClosed`] when [`close`] or [`reset`] was
+/// called meanwhile: nothing stays open.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future leaves the process without a database.
 pub async fn init(config: DatabaseConfig) -> Result<Database> {
     let _starting = STARTING.lock().await;
-    if let Some(database) = slot().clone().filter(|database| !database.status().closed) {
-        return Ok(database);
-    }
+    let emptied = {
+        let slot = slot();
+        if let Some(database) = slot.database.as_ref().filter(|database| !database.status().closed) {
+            return Ok(database.clone());
+        }
+        slot.emptied
+    };
     let database = config.connect().await?;
-    *slot() = Some(database.clone());
-    Ok(database)
+    {
+        let mut slot = slot();
+        if slot.emptied == emptied {
+            slot.database = Some(database.clone());
+            return Ok(database);
+        }
+    }
+    database.close().await;
+    Err(Error::PoolClosed)
 }
 
 /// The process's database.
@@ -60,7 +85,7 @@ pub async fn init(config: DatabaseConfig) -> Result<Database> {
 ///
 /// [`Error::NotInitialized`] before [`init`] and after [`close`] or [`reset`].
 pub fn get() -> Result<Database> {
-    slot().clone().ok_or(Error::NotInitialized)
+    slot().database.clone().ok_or(Error::NotInitialized)
 }
 
 /// Closes the process's database, as [`Database::close`]; [`init`] works again afterwards. Harmless without one.
@@ -69,8 +94,7 @@ pub fn get() -> Result<Database> {
 ///
 /// Dropping the future stops the waiting, not the closing.
 pub async fn close() {
-    let database = slot().take();
-    if let Some(database) = database {
+    if let Some(database) = empty() {
         database.close().await;
     }
 }
@@ -78,8 +102,7 @@ pub async fn close() {
 /// Forgets the process's database without waiting for anything, as [`Database::reset`]: for a process that goes on with
 /// a new runtime, such as a worker that was forked.
 pub fn reset() {
-    let database = slot().take();
-    if let Some(database) = database {
+    if let Some(database) = empty() {
         database.reset();
     }
 }

@@ -238,6 +238,11 @@ mod alone {
             let fourth = global::init(memory()).await.unwrap();
             assert_eq!(nonce(&fourth, 1).await.unwrap(), 1, "a closed one is replaced");
             global::close().await;
+
+            // Closed while it is opened.
+            let (fifth, ()) = tokio::join!(global::init(memory()), global::close());
+            assert!(matches!(fifth, Err(Error::PoolClosed)), "{fifth:?}");
+            assert!(matches!(global::get(), Err(Error::NotInitialized)));
         }
 
         #[test]
