@@ -35,6 +35,7 @@ mod postgres;
 mod probe;
 mod rows;
 mod script;
+mod seaorm;
 mod set_up;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod signature;
@@ -62,5 +63,6 @@ pub(crate) use list::{fill_up, list_as_one_value};
 pub(crate) use pattern::{check_lowered, check_pattern, is_pattern_everywhere};
 pub(crate) use rows::{Models, model, models};
 pub(crate) use script::{SqlNature, is_copy_in};
+pub(crate) use seaorm::open_connections;
 pub(crate) use set_up::SetUp;
 pub(crate) use stored::{is_kept_otherwise, is_kept_value, kept};

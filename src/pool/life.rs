@@ -12,6 +12,7 @@ use futures_util::{
 use tokio::{runtime::Handle, time::timeout};
 
 use super::{ShutdownReport, shared::Pool};
+use crate::backend::open_connections;
 
 impl Pool {
     /// Refuses new checkouts at once, then waits until every connection has come back and is closed.
@@ -60,7 +61,13 @@ impl Pool {
         let complete = timeout(limit, self.close()).await.is_ok();
         let held = if complete { Vec::new() } else { self.holders() };
         let status = self.status();
-        ShutdownReport { held, open: status.size + status.connecting, complete, elapsed: started.elapsed() }
+        let seaorms = if complete { 0 } else { self.open_on_seaorms_side() };
+        let open = status.size + status.connecting + seaorms;
+        ShutdownReport { held, open, complete, elapsed: started.elapsed() }
+    }
+
+    fn open_on_seaorms_side(&self) -> usize {
+        self.shared.sea_orm.get().map_or(0, open_connections)
     }
 
     /// Refuses new checkouts and drops what is idle, without waiting for anything.

@@ -10,7 +10,8 @@ use super::Holder;
 pub struct ShutdownReport {
     /// The connections that were still out at the deadline, the longest first. Each is closed when it comes back.
     pub held: Vec<Holder>,
-    /// How many were open then, those included that were being opened, rolled back or closed.
+    /// How many were open then, those included that were being opened, rolled back or closed, and those of
+    /// [`sea_orm_connection`](crate::Database::sea_orm_connection), whose holders are not known.
     pub open: usize,
     pub(super) complete: bool,
     /// How long it took.

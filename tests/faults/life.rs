@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sea_dao::{Database, Error, PoolConfig, pool::CloseReason};
+use sea_orm::TransactionTrait as _;
 
 use crate::{
     capture::{Capture, run_captured},
@@ -14,6 +15,7 @@ for_each_backend!(
     a_close_with_a_deadline_names_who_holds_what,
     a_close_with_nothing_held_leaves_nothing_behind,
     a_close_ends_seaorms_connection_even_when_something_is_held,
+    what_is_held_on_seaorms_side_is_counted,
     while_suspended_nobody_gets_a_connection,
     who_waits_when_it_is_suspended_goes_on_waiting,
     a_close_ends_the_wait_of_a_suspended_pool,
@@ -78,6 +80,16 @@ async fn a_close_ends_seaorms_connection_even_when_something_is_held(db: TestDb)
     assert!(in_time("a write", insert_user(&connection, "b")).await.is_err(), "it is closed with the rest");
     drop(session);
     at_rest(&pool).await;
+}
+
+async fn what_is_held_on_seaorms_side_is_counted(db: TestDb) {
+    let pool = db.open(|config| config.pool_size(2)).await;
+    let transaction = pool.sea_orm_connection().await.unwrap().begin().await.unwrap();
+    let report = in_time("the close", pool.close_within(Duration::from_millis(200))).await;
+    assert!(!report.is_complete() && report.held.is_empty() && report.open >= 1, "{report}");
+    transaction.rollback().await.unwrap();
+    let report = in_time("the close", pool.close_within(Duration::from_secs(30))).await;
+    assert!(report.is_complete() && report.open == 0, "{report}");
 }
 
 async fn while_suspended_nobody_gets_a_connection(db: TestDb) {
