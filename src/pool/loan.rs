@@ -15,7 +15,8 @@ use std::{
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Holder {
-    /// Where the session that has it was made.
+    /// Where the session that has it was made. SeaORM's traits, called on a [`Database`](crate::Database), do not tell: it is
+    /// a line of this crate then, as for a stream or a transaction of theirs.
     pub location: &'static Location<'static>,
     /// Since when it has been out.
     pub since: Instant,
