@@ -35,7 +35,7 @@ pub(super) fn skip_blanks(sql: &str, mut at: usize, backend: DbBackend) -> usize
 }
 
 /// The length of the opening of a comment whose content MySQL or MariaDB runs.
-fn executed_comment(rest: &[u8], backend: DbBackend) -> Option<usize> {
+pub(super) fn executed_comment(rest: &[u8], backend: DbBackend) -> Option<usize> {
     if backend != DbBackend::MySql {
         return None;
     }
@@ -74,11 +74,8 @@ pub(super) fn comment(rest: &[u8], backend: DbBackend) -> Option<usize> {
     Some(at)
 }
 
-/// The position of the semicolon that ends the statement at `start`, or of the end.
-pub(super) fn end_of_statement(sql: &str, start: usize, backend: DbBackend) -> usize {
-    if holds_statements(&sql[start..], backend) {
-        return sql.len();
-    }
+/// The position of the first semicolon from `start` that is not quoted, or of the end.
+pub(super) fn next_semicolon(sql: &str, start: usize, backend: DbBackend) -> usize {
     let bytes = sql.as_bytes();
     let mut at = start;
     while let Some(&byte) = bytes.get(at) {
@@ -131,21 +128,4 @@ pub(super) fn dollar_quoted(rest: &str) -> usize {
         }
         _ => 1,
     }
-}
-
-/// Whether it is the definition of a trigger or routine, whose body has semicolons, BEGIN and END of its own. PostgreSQL
-/// quotes such bodies.
-fn holds_statements(sql: &str, backend: DbBackend) -> bool {
-    const MODIFIERS: [&str; 5] = ["OR", "REPLACE", "TEMP", "TEMPORARY", "AGGREGATE"];
-    const DEFINED: [&str; 4] = ["TRIGGER", "PROCEDURE", "FUNCTION", "EVENT"];
-    let (word, rest) = first_word(&sql[skip_blanks(sql, 0, backend)..]);
-    if backend == DbBackend::Postgres || !word.eq_ignore_ascii_case("CREATE") {
-        return false;
-    }
-    let modifies = |word: &&str| {
-        MODIFIERS.into_iter().any(|modifier| word.eq_ignore_ascii_case(modifier))
-            || word.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("DEFINER"))
-    };
-    let defined = rest.split_whitespace().find(|word| !modifies(word));
-    defined.is_some_and(|word| DEFINED.into_iter().any(|defined| word.eq_ignore_ascii_case(defined)))
 }

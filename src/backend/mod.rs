@@ -4,6 +4,7 @@
 
 #[cfg(feature = "postgres")]
 mod arguments;
+mod blocks;
 mod bulk;
 mod calendar;
 mod capabilities;
@@ -41,6 +42,7 @@ mod set_up;
 mod signature;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod statements;
 mod stored;
 mod tables;
 mod tokens;

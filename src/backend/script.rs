@@ -4,7 +4,8 @@ use sea_orm::DbBackend;
 
 use super::{
     lasting::{is_temporary, leaves_something},
-    lexer::{end_of_statement, first_word, skip_blanks},
+    lexer::{first_word, skip_blanks},
+    statements::{Part, is_compound, statements},
 };
 
 /// What a piece of SQL does beside reading and writing rows, with the keyword that tells.
@@ -24,14 +25,23 @@ pub(crate) enum SqlNature<'s> {
     Copies,
 }
 
+impl SqlNature<'_> {
+    fn and_changes_session(self) -> Self {
+        match self {
+            Self::Plain => Self::ChangesSession,
+            Self::CommitsTransaction(word) => Self::CommitsAndChangesSession(word),
+            nature => nature,
+        }
+    }
+}
+
 /// The nature of one statement.
 pub(crate) fn nature_of(sql: &str, backend: DbBackend) -> SqlNature<'_> {
     let (word, rest) = first_word(&sql[skip_blanks(sql, 0, backend)..]);
     let everyday = ["SELECT", "WITH", "INSERT", "UPDATE", "DELETE"].into_iter().any(|everyday| is(word, everyday));
     match if everyday { SqlNature::Plain } else { nature_of_command(word, rest, backend) } {
-        SqlNature::Plain if leaves_something(sql, backend) => SqlNature::ChangesSession,
-        SqlNature::CommitsTransaction(word) if leaves_something(sql, backend) => {
-            SqlNature::CommitsAndChangesSession(word)
+        nature @ (SqlNature::Plain | SqlNature::CommitsTransaction(_)) if leaves_something(sql, backend) => {
+            nature.and_changes_session()
         }
         nature => nature,
     }
@@ -40,10 +50,9 @@ pub(crate) fn nature_of(sql: &str, backend: DbBackend) -> SqlNature<'_> {
 /// The nature of SQL that may be several statements: the gravest of theirs.
 pub(crate) fn nature_of_script(sql: &str, backend: DbBackend) -> SqlNature<'_> {
     let mut gravest = SqlNature::Plain;
-    let mut start = 0;
-    while start < sql.len() {
-        let end = end_of_statement(sql, start, backend);
-        gravest = match (gravest, nature_of(&sql[start..end], backend)) {
+    for Part { text, opaque } in statements(sql, backend) {
+        let nature = nature_of(text, backend);
+        gravest = match (gravest, if opaque { nature.and_changes_session() } else { nature }) {
             (_, control @ (SqlNature::ControlsTransaction(_) | SqlNature::Copies)) => return control,
             (SqlNature::Plain, nature) | (nature, SqlNature::Plain) => nature,
             (SqlNature::CommitsTransaction(word), SqlNature::CommitsTransaction(_)) => {
@@ -55,17 +64,16 @@ pub(crate) fn nature_of_script(sql: &str, backend: DbBackend) -> SqlNature<'_> {
             }
             (nature, _) => nature,
         };
-        start = end + 1;
     }
     gravest
 }
 
 /// Whether this is one COPY of PostgreSQL's that takes its rows from the client, and nothing else.
 pub(crate) fn is_copy_in(sql: &str, backend: DbBackend) -> bool {
-    let end = end_of_statement(sql, 0, backend);
-    let alone = sql.get(end..).is_none_or(|rest| skip_blanks(rest, 0, backend) == rest.len());
-    let mut words = words(sql);
-    alone && nature_of(&sql[..end], backend) == SqlNature::Copies && words.any(|word| is(word, "STDIN"))
+    let mut parts = statements(sql, backend);
+    let copies = parts.next().is_some_and(|first| nature_of(first.text, backend) == SqlNature::Copies);
+    let alone = parts.all(|part| skip_blanks(part.text, 0, backend) == part.text.len());
+    copies && alone && words(sql).any(|word| is(word, "STDIN"))
 }
 
 fn words(sql: &str) -> impl Iterator<Item = &str> {
@@ -116,6 +124,10 @@ fn nature_of_command<'s>(word: &'s str, rest: &str, backend: DbBackend) -> SqlNa
         "STOP",
         "PURGE",
     ];
+    if is_compound(word, rest, backend) || backend == DbBackend::MySql && is(word, "GET") {
+        // What is in it may be anything; GET DIAGNOSTICS sets variables.
+        return SqlNature::ChangesSession;
+    }
     if CONTROL.iter().any(|control| is(word, control)) {
         return SqlNature::ControlsTransaction(word);
     }
@@ -123,7 +135,8 @@ fn nature_of_command<'s>(word: &'s str, rest: &str, backend: DbBackend) -> SqlNa
     if backend == DbBackend::Postgres && is(word, "COPY") && with_client() {
         return SqlNature::Copies;
     }
-    let (next, _) = first_word(&rest[skip_blanks(rest, 0, backend)..]);
+    let rest = &rest[skip_blanks(rest, 0, backend)..];
+    let (next, _) = first_word(rest);
     // Without autocommit every statement begins a transaction; a completion_type other than 0 begins one with each commit.
     let begins = ["autocommit", "completion_type"].into_iter().any(|variable| contains(rest, variable));
     if is(word, "PREPARE") && is(next, "TRANSACTION") || backend == DbBackend::MySql && is(word, "SET") && begins {
@@ -298,9 +311,47 @@ mod tests {
     }
 
     #[test]
-    fn the_body_of_a_trigger_is_not_taken_for_statements() {
-        let sql = "CREATE TRIGGER a AFTER INSERT ON b BEGIN UPDATE c SET d = 1; END; SELECT 1";
-        assert_eq!(nature_of_script(sql, Sqlite), SqlNature::Plain);
+    fn a_definition_does_not_hide_what_follows_it() {
+        let trigger = "CREATE TRIGGER a AFTER INSERT ON b BEGIN UPDATE c SET d = 1; END";
+        for (behind, nature) in [
+            ("", SqlNature::Plain),
+            ("; SELECT 1", SqlNature::Plain),
+            ("; BEGIN", SqlNature::ControlsTransaction("BEGIN")),
+            ("; COMMIT; SELECT 1", SqlNature::ControlsTransaction("COMMIT")),
+            ("; PRAGMA foreign_keys = OFF", SqlNature::ChangesSession),
+        ] {
+            assert_eq!(nature_of_script(&format!("{trigger}{behind}"), Sqlite), nature, "{behind}");
+        }
+        let opaque = "CREATE TRIGGER a AFTER INSERT ON b BEGIN UPDATE c SET d = 1; COMMIT";
+        assert_eq!(nature_of_script(opaque, Sqlite), SqlNature::ChangesSession);
+        let procedure = "CREATE PROCEDURE a() SELECT 1";
+        assert_eq!(nature_of_script(procedure, MySql), SqlNature::CommitsTransaction("CREATE"));
+        for (behind, nature) in [
+            ("; START TRANSACTION", SqlNature::ControlsTransaction("START")),
+            ("; SET autocommit = 0", SqlNature::ControlsTransaction("SET")),
+            ("; SET @a = 1", SqlNature::CommitsAndChangesSession("CREATE")),
+        ] {
+            assert_eq!(nature_of_script(&format!("{procedure}{behind}"), MySql), nature, "{behind}");
+        }
+        let package = "CREATE PACKAGE a AS FUNCTION b RETURN int; END";
+        assert_eq!(nature_of_script(package, MySql), SqlNature::CommitsAndChangesSession("CREATE"));
+    }
+
+    #[test]
+    fn a_compound_statement_may_do_anything() {
+        for sql in [
+            "IF 1 THEN START TRANSACTION; END IF",
+            "/* a */ if 1 THEN COMMIT; END IF; SELECT 1",
+            "BEGIN NOT ATOMIC SET @a = 'x'; END",
+            "a: LOOP LEAVE a; END LOOP",
+            "`a` : LOOP LEAVE a; END LOOP",
+            "GET DIAGNOSTICS @a = NUMBER",
+        ] {
+            assert_eq!(nature_of_script(sql, MySql), SqlNature::ChangesSession, "{sql}");
+        }
+        let sql = "IF 1 THEN SELECT 1; END IF; COMMIT";
+        assert_eq!(nature_of_script(sql, MySql), SqlNature::ControlsTransaction("COMMIT"));
+        assert_eq!(nature_of("IF 1 THEN COMMIT; END IF", MySql), SqlNature::ChangesSession);
     }
 
     #[test]
@@ -317,6 +368,8 @@ mod tests {
             (Postgres, "/* a /* nested */ comment */ COMMIT"),
             (Postgres, "CREATE TEMP TABLE trigger (a int); COMMIT"),
             (MySql, "SELECT 1; /*! */ COMMIT"),
+            (MySql, "/*!50003 CREATE*/ /*!50003 TRIGGER a BEFORE INSERT ON b FOR EACH ROW SET @c = 1 */; COMMIT"),
+            (Postgres, "CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; END; COMMIT"),
             (MySql, "SELECT 1--1; COMMIT"),
             (MySql, "SELECT 1 # '\n; COMMIT; SELECT '1'"),
             (MySql, "SELECT 1 AS $a$; COMMIT; SELECT 2 AS $a$"),

@@ -2,7 +2,7 @@
 
 use sea_orm::DbBackend;
 
-use super::lexer::{backslash_escapes, comment, dollar_quoted, quoted};
+use super::lexer::{backslash_escapes, comment, dollar_quoted, executed_comment, quoted};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -149,15 +149,23 @@ pub(super) fn partners(tokens: &[Token<'_>]) -> Vec<usize> {
     partners
 }
 
-/// The tokens of `sql`, without blanks and comments.
+/// The tokens of `sql`, without blanks and comments. Of a comment whose content MySQL or MariaDB runs, the content stays.
 pub(super) fn tokens(sql: &str, backend: DbBackend) -> Vec<Token<'_>> {
     let bytes = sql.as_bytes();
     let mut found: Vec<Token<'_>> = Vec::new();
-    let (mut at, mut apart) = (0, false);
+    let (mut at, mut apart, mut executed) = (0, false, false);
     while at < bytes.len() {
         let rest = &bytes[at..];
         if let Some(length) = blank(rest, backend) {
             (at, apart) = (at + length, true);
+            continue;
+        }
+        if let Some(opening) = executed_comment(rest, backend) {
+            (at, apart, executed) = (at + opening, true, true);
+            continue;
+        }
+        if executed && rest.starts_with(b"*/") {
+            (at, apart, executed) = (at + 2, true, false);
             continue;
         }
         let (kind, length) = token(sql, at, backend);
@@ -210,7 +218,12 @@ fn floor(sql: &str, at: usize) -> usize {
 
 fn blank(rest: &[u8], backend: DbBackend) -> Option<usize> {
     let first = *rest.first()?;
-    if first.is_ascii_whitespace() || first == 0x0b { Some(1) } else { comment(rest, backend) }
+    match first {
+        0xef if rest.starts_with("\u{feff}".as_bytes()) => Some('\u{feff}'.len_utf8()),
+        0x0b => Some(1),
+        _ if first.is_ascii_whitespace() => Some(1),
+        _ => comment(rest, backend),
+    }
 }
 
 /// The kind and length of the token that begins at `at`.
