@@ -10,8 +10,8 @@ use futures_util::{
 use sea_orm::{DatabaseConnection, DbBackend, ExecResult, QueryResult, Values};
 use sea_query_sqlx::SqlxValues;
 use sqlx::{
-    Arguments as _, AssertSqlSafe, Connection as _, Database, Executor, IntoArguments, database::HasStatementCache,
-    error::BoxDynError,
+    Arguments as _, AssertSqlSafe, Connection as _, Database, Execute, Executor, IntoArguments,
+    database::HasStatementCache, error::BoxDynError,
 };
 use tokio::time::timeout;
 
@@ -134,6 +134,19 @@ where
         .boxed()
     }
 
+    async fn execute_after(
+        &mut self,
+        refresh: Refresh,
+        statement: impl Execute<'static, B> + Send + 'static,
+    ) -> sqlx::Result<B::QueryResult> {
+        self.inner.execute(AssertSqlSafe(refresh.sql)).await?;
+        let result = self.inner.execute(statement).await?;
+        if refresh.columns {
+            self.is_at_work().await?;
+        }
+        Ok(result)
+    }
+
     /// Fails where the driver has stopped working, in which case it may not even answer.
     async fn is_at_work(&mut self) -> sqlx::Result<()> {
         timeout(AT_WORK_LIMIT, self.inner.ping()).await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
@@ -225,20 +238,17 @@ where
             Ok(statement) => statement,
             Err(error) => return ready(Err(error)).boxed(),
         };
-        let Some(refresh) = refresh else { return self.inner.execute(statement).map_ok(ExecResult::from).boxed() };
-        async move {
-            self.inner.execute(AssertSqlSafe(refresh.sql)).await?;
-            let result = self.inner.execute(statement).await?;
-            if refresh.columns {
-                self.is_at_work().await?;
-            }
-            Ok(ExecResult::from(result))
+        match refresh {
+            None => self.inner.execute(statement).map_ok(ExecResult::from).boxed(),
+            Some(refresh) => self.execute_after(refresh, statement).map_ok(ExecResult::from).boxed(),
         }
-        .boxed()
     }
 
     fn execute_unprepared(&mut self, sql: Arc<str>) -> BoxFuture<'_, sqlx::Result<ExecResult>> {
-        self.inner.execute(AssertSqlSafe(sql)).map_ok(ExecResult::from).boxed()
+        match B::refresh(&sql) {
+            None => self.inner.execute(AssertSqlSafe(sql)).map_ok(ExecResult::from).boxed(),
+            Some(refresh) => self.execute_after(refresh, AssertSqlSafe(sql)).map_ok(ExecResult::from).boxed(),
+        }
     }
 
     fn stream(&mut self, sql: Arc<str>, values: Option<Values>) -> BoxStream<'_, sqlx::Result<QueryResult>> {

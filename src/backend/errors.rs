@@ -53,8 +53,14 @@ impl Failure {
             | sqlx::Error::ColumnDecode { .. }
             | sqlx::Error::ColumnNotFound(_)
             | sqlx::Error::ColumnIndexOutOfBounds { .. } => Self::harmless(ErrorClass::Decode),
-            _ => Self { class: ErrorClass::Disconnect, effect: Effect::EndsTransaction, broken: true, spreads: true },
+            // The thread of one connection of SQLite's.
+            sqlx::Error::WorkerCrashed => Self { spreads: false, ..Self::disconnect() },
+            _ => Self::disconnect(),
         }
+    }
+
+    fn disconnect() -> Self {
+        Self { class: ErrorClass::Disconnect, effect: Effect::EndsTransaction, broken: true, spreads: true }
     }
 
     fn harmless(class: ErrorClass) -> Self {
@@ -151,5 +157,18 @@ impl From<DbErr> for Error {
             _ => ErrorClass::Other,
         };
         Error::Database { class, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Failure;
+
+    #[test]
+    fn a_crashed_worker_is_the_failure_of_one_connection() {
+        let crashed = Failure::of(&sqlx::Error::WorkerCrashed);
+        assert!(crashed.broken && !crashed.spreads, "{crashed:?}");
+        let cut = Failure::of(&sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()));
+        assert!(cut.broken && cut.spreads, "{cut:?}");
     }
 }

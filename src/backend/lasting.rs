@@ -5,14 +5,17 @@ use sea_orm::DbBackend;
 
 use super::tokens::{Kind, Text, Token, partners, tokens};
 
-/// Functions that lock or set something until the session ends. Locks of a transaction (`pg_advisory_xact_lock`) go with
-/// it.
-const LASTING: [&str; 6] = [
+/// Functions that lock, set or open something until the session ends. Locks of a transaction (`pg_advisory_xact_lock`) go
+/// with it.
+const LASTING: [&str; 9] = [
     "pg_advisory_lock",
     "pg_advisory_lock_shared",
     "pg_try_advisory_lock",
     "pg_try_advisory_lock_shared",
     "get_lock",
+    "setseed",
+    "dblink_connect",
+    "dblink_connect_u",
     SET_CONFIG,
 ];
 
@@ -34,7 +37,8 @@ fn may_leave_something(sql: &[u8], backend: DbBackend) -> bool {
         (at + 1).checked_sub(word.len()).is_some_and(|start| sql[start..=at].eq_ignore_ascii_case(word))
     };
     sql.iter().enumerate().any(|(at, byte)| match byte {
-        b'k' | b'K' => ends(at, b"lock"),
+        b'k' | b'K' => ends(at, b"lock") || ends(at, b"dblink"),
+        b'd' | b'D' => ends(at, b"setseed"),
         b'g' | b'G' => ends(at, SET_CONFIG.as_bytes()) || ends(at, b"pg_setting"),
         b'p' | b'P' => ends(at, b"temp"),
         b'@' | b':' => backend == DbBackend::MySql,
@@ -50,7 +54,11 @@ fn leaves_something_at(sql: Text<'_>, at: usize, backend: DbBackend) -> bool {
         let variable = backend == DbBackend::MySql && next("@");
         // A table may be called `temp`.
         let writes = at.checked_sub(1).is_some_and(|before| tokens[before].is("INSERT") || tokens[before].is("MERGE"));
-        return variable || backend == DbBackend::Postgres && !writes && (next("TEMP") || next("TEMPORARY"));
+        return variable || backend == DbBackend::Postgres && !writes && makes_temporary(&tokens[at + 1..]);
+    }
+    if token.is("CREATE") {
+        // EXPLAIN ANALYZE runs it.
+        return backend == DbBackend::Postgres && at > 0 && names_temporary(&tokens[at + 1..], backend);
     }
     if token.is(":") {
         return backend == DbBackend::MySql && next("=");
@@ -68,15 +76,29 @@ fn leaves_something_at(sql: Text<'_>, at: usize, backend: DbBackend) -> bool {
 
 /// Whether it is something temporary that CREATE or DROP is about; `sql` is what follows that word.
 pub(super) fn is_temporary(sql: &str, backend: DbBackend) -> bool {
-    let tokens = tokens(sql, backend);
+    names_temporary(&tokens(sql, backend), backend)
+}
+
+fn names_temporary(tokens: &[Token<'_>], backend: DbBackend) -> bool {
     let is_one_of = |token: &Token<'_>, words: &[&str]| words.iter().any(|word| token.is(word));
     let first = tokens.iter().find(|token| !is_one_of(token, &["OR", "REPLACE", "LOCAL", "GLOBAL"]));
     let named = tokens.iter().position(|token| is_one_of(token, &["(", "AS", "ON"])).unwrap_or(tokens.len());
-    let in_schema = tokens[..named].windows(2).any(|pair| {
-        let name = name_of(&pair[0]);
-        pair[0].is_identifier() && pair[1].is(".") && ["temp", "pg_temp"].iter().any(|s| name.eq_ignore_ascii_case(s))
-    });
+    let in_schema = tokens[..named].windows(2).any(is_in_temporary_schema);
     first.is_some_and(|first| is_one_of(first, &["TEMP", "TEMPORARY"])) || backend != DbBackend::MySql && in_schema
+}
+
+/// Whether the table is temporary that SELECT makes; the tokens are those behind INTO.
+fn makes_temporary(tokens: &[Token<'_>]) -> bool {
+    let of_name = |token: &&Token<'_>| !["LOCAL", "GLOBAL", "TABLE"].into_iter().any(|word| token.is(word));
+    let Some(at) = tokens.iter().position(|token| of_name(&token)) else { return false };
+    let says_so = tokens[at].is("TEMP") || tokens[at].is("TEMPORARY");
+    says_so || tokens.get(at..at + 2).is_some_and(is_in_temporary_schema)
+}
+
+fn is_in_temporary_schema(pair: &[Token<'_>]) -> bool {
+    let name = name_of(&pair[0]);
+    let temporary = ["temp", "pg_temp"].into_iter().any(|schema| name.eq_ignore_ascii_case(schema));
+    temporary && pair[0].is_identifier() && pair[1].is(".")
 }
 
 /// Whether the third argument of the call whose parenthesis opens here is a literal true: what it sets then goes with the
@@ -125,6 +147,8 @@ mod tests {
             (MySql, "/*! SELECT GET_LOCK('a', 1) */"),
             (MySql, "SELECT 7 INTO\n@x"),
             (MySql, "SELECT @a:=1"),
+            (MySql, "SELECT 7 INTO /*! @x */"),
+            (MySql, "SELECT GET_LOCK/*M!100100('a', 0)*/"),
             (Postgres, "VALUES (pg_advisory_lock(1))"),
             (Postgres, "EXPLAIN ANALYZE SELECT pg_advisory_lock(1)"),
             (
@@ -135,6 +159,13 @@ mod tests {
             (Postgres, "SELECT pg_advisory_lock_shared/**/(1)"),
             (Postgres, "UPDATE ONLY pg_catalog.pg_settings SET setting = 'x' WHERE name = 'y'"),
             (Postgres, "SELECT 1 AS a INTO TEMP b"),
+            (Postgres, "SELECT 1 AS a INTO LOCAL TEMPORARY TABLE b"),
+            (Postgres, "SELECT 1 AS a INTO pg_temp.b"),
+            (Postgres, "SELECT 1 AS a INTO TABLE \"pg_temp\" . b"),
+            (Postgres, "EXPLAIN ANALYZE CREATE TEMP TABLE b AS SELECT 1 AS a"),
+            (Postgres, "explain (analyze) create table pg_temp.b AS SELECT 1 AS a"),
+            (Postgres, "SELECT setseed(0.5)"),
+            (Postgres, "SELECT public.dblink_connect('a', $1)"),
             (Postgres, "SELECT set_config('a', $1, false)"),
             (Postgres, "SELECT set_config('a', 'true', $1)"),
             (Postgres, "SELECT set_config('a', 'b', true), set_config('a', 'b', false)"),
@@ -157,7 +188,12 @@ mod tests {
             (Postgres, "SELECT setting FROM pg_settings WHERE name LIKE 'temp%'"),
             (Postgres, "INSERT INTO temperature VALUES (1)"),
             (Postgres, "INSERT INTO temp VALUES (1)"),
+            (Postgres, "INSERT INTO pg_temp.a VALUES (1)"),
+            (Postgres, "SELECT temp INTO TABLE a FROM pg_temp.b"),
+            (Postgres, "SELECT setseed, a FROM dblink('b', 'SELECT 1') AS t(a int)"),
+            (Postgres, "EXPLAIN ANALYZE CREATE TABLE a AS SELECT temp.b FROM temp"),
             (MySql, "SELECT 'a:=b', ':= INTO @x'"),
+            (MySql, "SELECT a */*! 2, @x */ FROM t"),
             (Sqlite, "SELECT :a, @b FROM t"),
         ] {
             assert!(!leaves_something(sql, backend), "{sql}");
@@ -173,6 +209,8 @@ mod tests {
             (Sqlite, " TABLE temp.x (a int)"),
             (Sqlite, "/**/TEMPORARY/**/TABLE x (a int)"),
             (MySql, " OR REPLACE TEMPORARY TABLE x (a int)"),
+            (MySql, " /*! TEMPORARY */ TABLE x (a int)"),
+            (MySql, " /*M!100100 TEMPORARY*/ TABLE x (a int)"),
         ] {
             assert!(is_temporary(definition, backend), "{definition}");
         }

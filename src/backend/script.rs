@@ -215,6 +215,7 @@ mod tests {
             "CREATE TEMP TABLE a (b int)",
             "CREATE OR REPLACE TEMPORARY TABLE a (b int)",
             "CREATE LOCAL TEMP VIEW a AS SELECT 1",
+            "/*! CREATE */ /*!50000 TEMPORARY */ TABLE a (b int)",
             "SELECT @a := 1",
             "SELECT 1 INTO @a",
             "DO $$ BEGIN PERFORM 1; END $$",

@@ -23,7 +23,8 @@ use super::{
     input::bind_limit,
     limit::with_limit_written_out,
     probe::{Probe, Switch},
-    tokens::answers_with_all_columns,
+    statements::has_definition,
+    tokens::{answers_with_all_columns, has_conflict_clause},
 };
 use crate::error::{ErrorClass, Result};
 
@@ -102,7 +103,9 @@ impl Backend for Sqlite {
 
     fn refresh(statement: &str) -> Option<Refresh> {
         let columns = answers_with_all_columns(statement, DbBackend::Sqlite);
-        (columns || statement.contains(" ON CONFLICT ")).then_some(Refresh { sql: REFRESH_SCHEMA, columns })
+        let reads_schema =
+            has_conflict_clause(statement, DbBackend::Sqlite) || has_definition(statement, DbBackend::Sqlite);
+        (columns || reads_schema).then_some(Refresh { sql: REFRESH_SCHEMA, columns })
     }
 
     fn written_out(sql: Arc<str>, values: Option<Values>) -> (Arc<str>, Option<Values>) {
@@ -135,8 +138,8 @@ impl Backend for Sqlite {
 }
 
 /// SQLite reads the schema again where a statement runs, not where it is prepared: until something has run, a unique
-/// index made by another connection is not there for ON CONFLICT, and one that was dropped cannot be created again. A
-/// statement with `*` gets the columns that are there when it runs, for which the driver has no place.
+/// index made by another connection is not there for ON CONFLICT, one that was dropped cannot be created again, and a
+/// column that was added cannot be dropped. A statement with `*` gets the columns that are there when it runs, for which the driver has no place.
 const REFRESH_SCHEMA: &str = "SELECT 1 FROM sqlite_schema LIMIT 0";
 
 const CANNOT_OPEN: &str = "14";

@@ -47,6 +47,17 @@ pub(super) fn is_compound(word: &str, rest: &str, backend: DbBackend) -> bool {
     labelled || without_transaction || COMPOUND.into_iter().any(|compound| word.eq_ignore_ascii_case(compound))
 }
 
+/// Whether a statement of `sql` makes, changes or drops something that has a name.
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+pub(super) fn has_definition(sql: &str, backend: DbBackend) -> bool {
+    const DEFINING: [&str; 3] = ["CREATE", "ALTER", "DROP"];
+    let defines = |sql: &str| {
+        let (word, _) = first_word(&sql[skip_blanks(sql, 0, backend)..]);
+        DEFINING.into_iter().any(|defining| word.eq_ignore_ascii_case(defining))
+    };
+    defines(sql) || sql.contains(';') && statements(sql, backend).any(|part| defines(part.text))
+}
+
 fn may_hold_statements(sql: &str, backend: DbBackend) -> bool {
     let (word, rest) = first_word(&sql[skip_blanks(sql, 0, backend)..]);
     word.eq_ignore_ascii_case("CREATE")

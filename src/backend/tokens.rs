@@ -102,6 +102,18 @@ pub(super) fn answers_with_all_columns(sql: &str, backend: DbBackend) -> bool {
     sql.contains('*') && tokens(sql, backend).windows(2).any(is_star)
 }
 
+/// Whether it says ON CONFLICT. The rarest letter is looked for first, which is all that most statements cost.
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+pub(super) fn has_conflict_clause(sql: &str, backend: DbBackend) -> bool {
+    let bytes = sql.as_bytes();
+    let is_conflict = |at: usize| {
+        let word = at.checked_sub("con".len()).and_then(|start| bytes.get(start..start + "conflict".len()));
+        word.is_some_and(|word| word.eq_ignore_ascii_case(b"conflict"))
+    };
+    let may = bytes.iter().enumerate().any(|(at, byte)| matches!(byte, b'f' | b'F') && is_conflict(at));
+    may && tokens(sql, backend).windows(2).any(|pair| pair[0].is("ON") && pair[1].is("CONFLICT"))
+}
+
 /// The tokens of a text, and where its parentheses and brackets open and close.
 #[derive(Clone, Copy)]
 pub(super) struct Text<'t> {
@@ -280,7 +292,21 @@ fn number(rest: &[u8]) -> usize {
 mod tests {
     use sea_orm::DatabaseBackend::Sqlite;
 
-    use super::answers_with_all_columns;
+    use super::{answers_with_all_columns, has_conflict_clause};
+
+    #[test]
+    fn a_conflict_clause_is_found_however_it_is_written() {
+        for sql in [
+            "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING",
+            "insert into t values (1) on conflict (a) do nothing",
+            "INSERT INTO t VALUES (1)\nON /* x */\nConflict(a) DO NOTHING",
+        ] {
+            assert!(has_conflict_clause(sql, Sqlite), "{sql}");
+        }
+        for sql in ["SELECT conflict FROM conflicts", "INSERT INTO t VALUES ('ON CONFLICT')", "fl", "f"] {
+            assert!(!has_conflict_clause(sql, Sqlite), "{sql}");
+        }
+    }
 
     #[test]
     fn a_star_that_stands_for_columns_is_told_from_others() {

@@ -23,6 +23,14 @@ mod only {
                 super::super::a_transaction_that_changes_a_table_sees_all_its_columns,
             );
         }
+
+        #[test]
+        fn what_another_session_has_defined_is_there() {
+            crate::support::run(
+                crate::support::Place::SqliteFile,
+                super::super::what_another_session_has_defined_is_there,
+            );
+        }
     }
 
     mod postgres {
@@ -108,6 +116,41 @@ async fn a_transaction_that_changes_a_table_sees_all_its_columns(db: TestDb) {
     check_books(&pool);
 }
 
+async fn what_another_session_has_defined_is_there(db: TestDb) {
+    let pool = db.open(|config| config.pool(PoolConfig::default().pool_size(2).max_overflow(0))).await;
+    let (one, other) = (pool.session(), pool.session());
+    one.execute_unprepared("CREATE TABLE t (x INTEGER); CREATE TABLE z (x INTEGER)").await.unwrap();
+    other.execute_unprepared("SELECT count(*) FROM t").await.unwrap();
+    for (session, sql) in [
+        (&one, "ALTER TABLE t ADD COLUMN y INTEGER"),
+        (&other, "ALTER TABLE t DROP COLUMN y"),
+        (&one, "CREATE UNIQUE INDEX i ON t (x)"),
+        (&other, "insert into t (x) values (1) on conflict (x) do nothing"),
+        (&other, "DROP INDEX i"),
+        (&one, "CREATE UNIQUE INDEX i ON t (x)"),
+        (&other, "/* now */ drop index i"),
+        (&one, "SELECT 1; CREATE UNIQUE INDEX i ON t (x)"),
+        (&one, "CREATE UNIQUE INDEX j ON z (x)"),
+        (&other, "INSERT INTO z (x) VALUES (1)\nON CONFLICT (x) DO NOTHING"),
+        (&one, "DROP TABLE z"),
+        (&other, "CREATE TABLE z (x INTEGER)"),
+    ] {
+        session.execute_unprepared(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+    for (session, sql) in [
+        (&one, "ALTER TABLE t ADD COLUMN y INTEGER"),
+        (&other, "ALTER TABLE t DROP COLUMN y"),
+        (&one, "DROP INDEX i"),
+        (&other, "CREATE UNIQUE INDEX i ON t (x)"),
+        (&one, "insert into t (x) values (1)\non conflict (x) do nothing"),
+        (&other, "DROP INDEX i"),
+        (&one, "CREATE UNIQUE INDEX i ON t (x)"),
+    ] {
+        let statement = Statement::from_string(DbBackend::Sqlite, sql);
+        session.execute_raw(statement).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+}
+
 async fn a_lasting_change_is_found_wherever_it_stands(db: TestDb) {
     let changes: &[&str] = match db.backend() {
         DbBackend::Postgres => &[
@@ -119,6 +162,11 @@ async fn a_lasting_change_is_found_wherever_it_stands(db: TestDb) {
             "CREATE TABLE pg_temp.x (a int)",
             "CREATE/**/TEMP/**/TABLE x (a int)",
             "SELECT 1 AS a INTO TEMP x",
+            "SELECT 1 AS a INTO LOCAL TEMP TABLE x",
+            "SELECT 1 AS a INTO pg_temp.x",
+            "SELECT 1 AS a INTO TABLE pg_temp.x",
+            "EXPLAIN ANALYZE CREATE TEMP TABLE x AS SELECT 1",
+            "SELECT setseed(0.5)",
         ],
         DbBackend::MySql => &[
             "FLUSH TABLES note WITH READ LOCK",
@@ -126,8 +174,19 @@ async fn a_lasting_change_is_found_wherever_it_stands(db: TestDb) {
             "ANALYZE SELECT GET_LOCK('changed', 1)",
             "SELECT GET_LOCK /* x */ ('changed', 1)",
             "SELECT 7 INTO\n@x",
+            "CREATE /*! TEMPORARY */ TABLE x (a int)",
+            "CREATE /*M!100100 TEMPORARY */ TABLE x (a int)",
+            "SELECT 7 INTO /*! @x */",
+            "SELECT GET_LOCK/*!('changed', 0)*/",
+            "GET DIAGNOSTICS @x = NUMBER",
+            "IF 1 THEN SET @x = 1; END IF",
+            "CREATE PROCEDURE made() SELECT 1; SET @x = 1",
         ],
-        _ => &["CREATE TABLE temp.x (a int)", "CREATE/**/TEMP/**/TABLE x (a int)"],
+        _ => &[
+            "CREATE TABLE temp.x (a int)",
+            "CREATE/**/TEMP/**/TABLE x (a int)",
+            "CREATE TRIGGER made AFTER INSERT ON note BEGIN SELECT 1; END; CREATE TEMP TABLE x (a int)",
+        ],
     };
     db.outside().execute_unprepared("CREATE TABLE IF NOT EXISTS note (a INTEGER)").await.unwrap();
     let pool = pool_of_one(&db, ResetOnReturn::Rollback).await;

@@ -14,8 +14,24 @@ for_each_backend!(
     locked_tables_do_not_reach_the_next_borrower,
     a_temporary_table_does_not_reach_the_next_borrower,
     an_open_transaction_does_not_reach_the_next_borrower,
+    a_definition_hides_nothing_that_follows_it,
     everyday_statements_keep_the_connection,
 );
+
+mod only {
+    mod mariadb {
+        macro_rules! on_mariadb {
+            ($($test:ident),+ $(,)?) => {
+                $(#[test]
+                fn $test() {
+                    crate::support::run(crate::support::Place::MariaDb, super::super::$test);
+                })+
+            };
+        }
+
+        on_mariadb!(a_compound_statement_leaves_no_transaction_to_others, definitions_pass_as_they_are_written);
+    }
+}
 
 async fn transaction_control_as_plain_sql_is_refused(db: TestDb) {
     let session = db.session();
@@ -141,6 +157,66 @@ async fn an_open_transaction_does_not_reach_the_next_borrower(db: TestDb) {
         assert_eq!(count_users(db.outside()).await, round + 1);
     }
     assert_eq!(db_of_one.status().size, 1);
+}
+
+async fn a_definition_hides_nothing_that_follows_it(db: TestDb) {
+    let definition = match db.backend() {
+        DbBackend::Postgres => "CREATE FUNCTION hiding() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT 2; END",
+        DbBackend::MySql => {
+            "CREATE TRIGGER hiding BEFORE INSERT ON tag FOR EACH ROW \
+             BEGIN DECLARE a INT DEFAULT 1; IF a THEN SET a = 2; END IF; END"
+        }
+        _ => "CREATE TRIGGER hiding AFTER INSERT ON tag BEGIN SELECT CASE 1 WHEN 1 THEN 2 END; SELECT 1; END",
+    };
+    let pool = db.open(|config| config.pool_size(1)).await;
+    let tx = pool.begin().await.unwrap();
+    insert_user(&tx, "undone").await.unwrap();
+    for control in ["BEGIN", "COMMIT", "SELECT 1; ROLLBACK"] {
+        let script = format!("{definition}; {control}");
+        let refused = tx.execute_unprepared(&script).await.map(drop).map_err(Error::from);
+        assert!(matches!(refused, Err(Error::TransactionControl { .. })), "{script}: {refused:?}");
+    }
+    tx.rollback().await.unwrap();
+    pool.execute_unprepared(definition).await.unwrap();
+    insert_user(&pool, "kept").await.unwrap();
+    assert_eq!(count_users(db.outside()).await, 1);
+    assert_eq!(pool.counters().opened, 1, "a definition costs no connection");
+}
+
+async fn a_compound_statement_leaves_no_transaction_to_others(db: TestDb) {
+    let pool = db.open(|config| config.pool_size(1)).await;
+    let raw = |sql: &str| Statement::from_string(DbBackend::MySql, sql);
+    for (name, sql) in [("a", "IF 1 THEN START TRANSACTION; END IF"), ("b", "BEGIN NOT ATOMIC START TRANSACTION; END")]
+    {
+        pool.execute_unprepared(sql).await.unwrap();
+        pool.execute_raw(raw(sql)).await.unwrap();
+        insert_user(&pool, name).await.unwrap();
+    }
+    assert_eq!(count_users(db.outside()).await, 2);
+
+    let tx = pool.begin().await.unwrap();
+    insert_user(&tx, "c").await.unwrap();
+    let refused = tx.execute_raw(raw("IF 1 THEN COMMIT; END IF")).await.map(drop).map_err(Error::from);
+    assert!(matches!(refused, Err(Error::TransactionControl { .. })), "{refused:?}");
+}
+
+/// By mysqldump, and by people.
+async fn definitions_pass_as_they_are_written(db: TestDb) {
+    let pool = db.open(|config| config.pool_size(1)).await;
+    for sql in [
+        "CREATE DEFINER = CURRENT_USER TRIGGER a BEFORE INSERT ON tag FOR EACH ROW BEGIN DECLARE b INT; END",
+        "/*!50003 CREATE*/ /*!50017 DEFINER=CURRENT_USER*/ /*!50003 TRIGGER c BEFORE INSERT ON tag FOR EACH ROW \
+         BEGIN DECLARE b INT; SET b = 1; END */",
+        "CREATE PROCEDURE d() BEGIN DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; END; \
+         a: WHILE 0 DO CASE 1 WHEN 2 THEN DO 1; ELSE DO 2; END CASE; END WHILE; END; SELECT 1",
+        "CREATE EVENT e ON SCHEDULE EVERY 1 YEAR DO BEGIN DELETE FROM tag; END",
+        "ALTER EVENT e DO IF 1 THEN DELETE FROM tag; END IF",
+    ] {
+        pool.execute_unprepared(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+    assert_eq!(pool.counters().opened, 1, "{:?}", pool.counters());
+    let package = "SET sql_mode = 'ORACLE'; CREATE OR REPLACE PACKAGE f AS FUNCTION g RETURN INT; END";
+    pool.execute_unprepared(package).await.unwrap();
 }
 
 async fn everyday_statements_keep_the_connection(db: TestDb) {
