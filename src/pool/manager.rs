@@ -7,7 +7,7 @@ use std::{
 };
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult, WeakPool};
-use sea_orm::{DbErr, ExecResult, RuntimeErr};
+use sea_orm::{DbErr, RuntimeErr};
 use tokio::{runtime::Handle, sync::oneshot, time::timeout};
 
 use super::{
@@ -21,7 +21,7 @@ use crate::{
     backend::{Driver, SetUp, is_transient_connect_failure},
     config::{PoolConfig, PrePing},
     error::{Error, Result},
-    hooks::{Hooks, StatementKind},
+    hooks::Hooks,
 };
 
 pub(super) struct Manager {
@@ -138,12 +138,7 @@ impl Manager {
     pub(super) async fn set_up(&self, connection: &mut Connection) -> Result<()> {
         for (number, sql) in (1..).zip(&self.config.after_connect) {
             let set_up = SetUp::new(sql, number, self.driver.backend())?;
-            // Not the SQL itself, which may hold secrets.
-            let flight = connection.depart(StatementKind::Script, &set_up.shown(), None);
-            let limit = connection.statement_timeout.unwrap_or(Duration::MAX);
-            let sent = timeout(limit, connection.raw()?.execute_unprepared(sql.as_str().into())).await;
-            let done = connection.arrive(flight, sent, false, ExecResult::rows_affected);
-            done.map_err(|error| set_up.failed(error))?;
+            connection.run_set_up(&set_up).await?;
         }
         Ok(())
     }

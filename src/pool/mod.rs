@@ -12,6 +12,7 @@ mod manager;
 mod meter;
 mod release;
 mod reserve;
+mod set_up;
 mod shared;
 mod shutdown;
 #[allow(clippy::vec_box, reason = "deadpool and the ledger hold them boxed, and a connection is large")]
