@@ -1,5 +1,6 @@
 //! The pool: hands connections out, takes them back, and knows the state of each one.
 
+mod apart;
 mod connection;
 mod copy;
 mod killer;
