@@ -9,7 +9,7 @@ use sea_orm::{
 
 use super::Capabilities;
 use crate::{
-    config::redact_url,
+    config::{decoded, holds_parameters, redact_url},
     error::{Error, Result},
 };
 
@@ -113,6 +113,13 @@ fn check_server_url(url: &str) -> Result<()> {
     if behind_host.contains(['@', '#']) {
         return bad("special characters in user, password and database percent-encoded, such as %40 for @");
     }
+    let Ok(parsed) = url::Url::parse(url) else { return Ok(()) };
+    let host = parsed.host_str().map(decoded).unwrap_or_default();
+    let names = [parsed.username(), parsed.path()].map(decoded);
+    let mut values = parsed.query_pairs().filter(|(name, _)| name != "password").map(|(_, value)| value);
+    if host.contains(';') || names.iter().any(|name| holds_parameters(name)) || values.any(|it| holds_parameters(&it)) {
+        return bad("scheme://user:password@host:port/database?name=value&name=value, without parameters behind a ;");
+    }
     Ok(())
 }
 
@@ -128,7 +135,8 @@ pub(super) fn only_known_parameters(url: &str, known: &[&str]) -> Result<String>
     let Ok(mut parsed) = url::Url::parse(url) else { return Ok(url.to_owned()) };
     let bad = |expected: String| Error::config("url", redact_url(url), expected);
     let plain = |name: &str| name.replace(['-', '_'], "").to_ascii_lowercase();
-    let elsewhere = ["user", "username", "password", "passwd", "pwd", "host", "port", "database", "dbname"];
+    let elsewhere =
+        ["user", "username", "password", "passwd", "pwd", "pass", "secret", "host", "port", "database", "dbname"];
     let mut kept = Vec::new();
     for (name, value) in parsed.query_pairs() {
         if known.contains(&&*name) || known.contains(&"options") && name.starts_with("options[") {

@@ -13,4 +13,4 @@ mod watching;
 pub use database::DatabaseConfig;
 pub use pool::{PoolConfig, PoolOrder, PrePing, ResetOnReturn};
 
-pub(crate) use redact::redact_url;
+pub(crate) use redact::{decoded, holds_parameters, redact_url};

@@ -99,7 +99,8 @@ pub struct PoolConfig {
     #[serde(with = "seconds::option")]
     pub statement_timeout: Option<Duration>,
     /// SQL that each new connection runs before its first use: `SET TIME ZONE 'UTC'`, `PRAGMA cache_size = -65536`. It may
-    /// not begin a transaction. It may hold secrets: `Debug`, logs and hooks are not told what it says.
+    /// not begin a transaction. It may hold secrets: `Debug`, logs and hooks are not told what it says, and of a failure only
+    /// the text's number, the class and the database's code.
     pub after_connect: Vec<String>,
     /// A connection that is out for longer is reported once, with where it was taken. Default: none is.
     #[serde(with = "seconds::option")]

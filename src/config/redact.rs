@@ -1,6 +1,40 @@
 //! URLs without their secrets.
 
-use ::url::Url;
+use ::url::{Url, form_urlencoded};
+
+/// Parameters whose values are no secrets: what any other one holds is anybody's guess.
+const SHOWN: [&str; 28] = [
+    "application_name",
+    "cache",
+    "charset",
+    "collation",
+    "dbname",
+    "host",
+    "hostaddr",
+    "immutable",
+    "mode",
+    "options",
+    "port",
+    "socket",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "ssl-mode",
+    "ssl-root-cert",
+    "sslca",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "statement-cache-capacity",
+    "time-zone",
+    "timezone",
+    "user",
+    "username",
+    "vfs",
+];
+
+const PASSWORD_WORDS: [&str; 3] = ["password", "passwd", "pwd"];
 
 /// `url` with its password, and query parameters that may hold one, replaced by `***`.
 pub(crate) fn redact_url(url: &str) -> String {
@@ -13,9 +47,7 @@ pub(crate) fn redact_url(url: &str) -> String {
             _ => "***".to_owned(),
         };
     };
-    let rest = [Some(parsed.path()), parsed.query(), parsed.fragment()];
-    if parsed.scheme() != "sqlite" && rest.into_iter().flatten().any(|part| part.contains('@')) {
-        // Without its `//`, or with a `/`, `?` or `#` in the password, the password is taken for another part.
+    if hides_password(&parsed) {
         return format!("{}:***", parsed.scheme());
     }
     if parsed.password().is_some() {
@@ -23,11 +55,11 @@ pub(crate) fn redact_url(url: &str) -> String {
         let _ = parsed.set_password(Some("***"));
     }
     // The names as the drivers read them, which may be percent-encoded.
-    if parsed.query_pairs().any(|(key, value)| may_hold_password(&key, &value)) {
+    if parsed.query_pairs().any(|(key, value)| may_be_secret(&key, &value)) {
         let pairs: Vec<(String, String)> = parsed
             .query_pairs()
             .map(|(key, value)| {
-                let secret = may_hold_password(&key, &value);
+                let secret = may_be_secret(&key, &value);
                 (key.into_owned(), if secret { "***".to_owned() } else { value.into_owned() })
             })
             .collect();
@@ -36,9 +68,37 @@ pub(crate) fn redact_url(url: &str) -> String {
     parsed.to_string()
 }
 
+/// Whether a password may be taken for a part of the URL that is shown.
+fn hides_password(url: &Url) -> bool {
+    if url.scheme() == "sqlite" {
+        return holds_parameters(url.path());
+    }
+    let rest = [Some(url.path()), url.query(), url.fragment()];
+    let parts = [Some(url.username()), url.host_str(), Some(url.path()), url.fragment()];
+    // As in the connection strings of other libraries.
+    !url.has_authority()
+        // With a `/`, `?` or `#` in the password.
+        || rest.into_iter().flatten().any(|part| part.contains('@'))
+        || parts.into_iter().flatten().map(decoded).any(|part| has_password_word(&part) || holds_parameters(&part))
+}
+
+/// Whether a part of a URL holds parameters as other connection strings have them, such as `app;password=…`: they are
+/// taken for a part of the name.
+pub(crate) fn holds_parameters(part: &str) -> bool {
+    part.rsplit_once('=').is_some_and(|(before, _)| before.contains(';') || has_password_word(before))
+}
+
+/// Without percent-encoding.
+pub(crate) fn decoded(part: &str) -> String {
+    let pairs: Vec<String> = form_urlencoded::parse(part.as_bytes())
+        .map(|(name, value)| if value.is_empty() { name.into_owned() } else { format!("{name}={value}") })
+        .collect();
+    pairs.join("&")
+}
+
 /// The value of some other setting, into which a URL or a password may have strayed.
 pub(super) fn without_secrets(value: &str) -> String {
-    if value.contains("://") || value.contains('@') || may_hold_password(value, "") {
+    if value.contains("://") || value.contains(['@', ';']) || has_password_word(value) {
         redact_url(value)
     } else {
         value.to_owned()
@@ -46,9 +106,14 @@ pub(super) fn without_secrets(value: &str) -> String {
 }
 
 /// `value` too, where a separator is not the one that it should be, as in `user=ada;password=…`.
-fn may_hold_password(key: &str, value: &str) -> bool {
-    let names = ["password", "passwd", "pwd"];
-    [key, value].into_iter().any(|text| names.iter().any(|name| text.to_ascii_lowercase().contains(name)))
+fn may_be_secret(key: &str, value: &str) -> bool {
+    let known = SHOWN.contains(&key) || key.starts_with("options[");
+    !known || has_password_word(value) || holds_parameters(value)
+}
+
+fn has_password_word(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    PASSWORD_WORDS.iter().any(|word| text.contains(word))
 }
 
 #[cfg(test)]
@@ -74,6 +139,21 @@ mod tests {
             ("postgres:ada:s3cret@db/app", "postgres:***"),
             ("postgres://ada:1#s3cret@db/app", "postgres:***"),
             ("sqlite://a@b.db", "sqlite://a@b.db"),
+            ("sqlite:passwords.db?mode=rwc&key=s3cret", "sqlite:passwords.db?mode=rwc&key=***"),
+            ("sqlite:app.db;password=s3cret", "sqlite:***"),
+            ("pgsql:host=localhost;port=5432;user=ada;password=s3cret", "pgsql:***"),
+            ("mysql:host=localhost;dbname=app;user=ada;password=s3cret", "mysql:***"),
+            ("jdbc:sqlserver://localhost;user=ada;password=s3cret", "jdbc:***"),
+            ("jdbc:oracle:thin:ada/s3cret//db:1521/x", "jdbc:***"),
+            ("postgres://db/app;password=s3cret", "postgres:***"),
+            ("postgres://db/app%3Bpass%3Ds3cret", "postgres:***"),
+            ("postgres://db;pass=s3cret/app", "postgres:***"),
+            ("postgres://ada,password=s3cret@db/app", "postgres:***"),
+            ("postgres://db/app?user=ada;secret=s3cret", "postgres://db/app?user=***"),
+            ("postgres://db/app?pass=s3cret&sslmode=require", "postgres://db/app?pass=***&sslmode=require"),
+            ("postgres://db/app?passwort=s3cret", "postgres://db/app?passwort=***"),
+            ("mysql://db/app?secret=s3cret", "mysql://db/app?secret=***"),
+            ("postgres://db/compass?options[search_path]=a", "postgres://db/compass?options[search_path]=a"),
         ] {
             assert_eq!(redact_url(url), shown);
         }
@@ -86,6 +166,7 @@ mod tests {
             ("postgres://ada:s3cret@db/app", "postgres://ada:***@db/app"),
             ("ada:s3cret@db", "ada:***"),
             ("host=db password=s3cret", "***"),
+            ("db;pass=s3cret", "***"),
         ] {
             assert_eq!(without_secrets(value), shown);
         }

@@ -6,7 +6,7 @@ use ::url::Url;
 
 use super::{
     layers::{Layers, PARTS},
-    redact::{redact_url, without_secrets},
+    redact::{holds_parameters, redact_url, without_secrets},
 };
 use crate::{
     error::{Error, Result},
@@ -51,11 +51,16 @@ pub(super) fn url_of(layers: &mut Layers) -> Result<Option<String>> {
         let expected = "a host name or address alone; the port, the user and the rest have settings of their own";
         Error::config("host", without_secrets(&host), expected)
     };
+    for (setting, value) in [("user", &user), ("name", &name)] {
+        if value.as_deref().is_some_and(holds_parameters) {
+            return Err(Error::config(setting, "***", "a name alone; what stands behind it has settings of its own"));
+        }
+    }
     let mut url = Url::parse(&format!("{scheme}://placeholder")).map_err(|_| bad_host())?;
     let bare = host.trim().trim_start_matches('[').trim_end_matches(']');
     let address = if bare.parse::<Ipv6Addr>().is_ok() {
         format!("[{bare}]")
-    } else if host.contains([':', '@', '?', '#', '\\']) {
+    } else if host.contains([':', '@', '?', '#', '\\', ';', '=']) {
         // What stands behind it would be left out, and the database be another one.
         return Err(bad_host());
     } else {

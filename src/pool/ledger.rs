@@ -29,6 +29,8 @@ struct Counts {
     closing: usize,
     /// Callers whose acquire did not succeed at once; those for whom a connection is opened are among them.
     pending: usize,
+    /// Callers for whom one is being opened.
+    attending: usize,
     /// No connection that comes back is kept.
     closed: bool,
 }
@@ -53,7 +55,7 @@ impl Counts {
     }
 
     fn waiting(&self) -> usize {
-        self.pending.saturating_sub(self.connecting)
+        self.pending.saturating_sub(self.attending)
     }
 }
 
@@ -64,8 +66,8 @@ pub(super) struct Ledger {
     changed: Notify,
     /// Told whenever a connection is idle while somebody seeks one.
     idle: Notify,
-    /// Callers that have left the queue to open a connection, and wait until there is room for it or the server lets them
-    /// in. One that is idle meanwhile is as good.
+    /// Callers that have left the queue to open a connection, and wait until there is room for it, or the server has let
+    /// them in. One that is idle meanwhile is as good.
     seeking: AtomicUsize,
     pool_size: usize,
     max_overflow: usize,
@@ -191,6 +193,12 @@ impl Ledger {
         Pending(self.clone())
     }
 
+    /// A caller for whom a connection is being opened, until the guard is dropped.
+    pub(super) fn attending(self: &Arc<Self>) -> Attending {
+        self.lock().attending += 1;
+        Attending(self.clone())
+    }
+
     pub(super) fn status(&self, closed: bool) -> PoolStatus {
         let counts = self.lock();
         let size = counts.open();
@@ -267,11 +275,12 @@ impl Entry {
         }
     }
 
-    /// Moves a connection that came back to `Idle`, or to `Closing` when it is one too many and nobody waits for it.
-    /// One decision at a time, so that two that come back together do not both go.
+    /// Moves a connection that came back to `Idle`, or to `Closing` when it is one too many and nobody waits: who has one
+    /// opened takes this one as well. One decision at a time, so that two that come back together do not both go.
     pub(super) fn come_back(&mut self) -> Column {
         let mut counts = self.ledger.lock();
-        let surplus = counts.kept() > self.ledger.pool_size && counts.waiting() == 0;
+        let wanted = counts.pending > 0 || self.ledger.is_sought();
+        let surplus = counts.kept() > self.ledger.pool_size && !wanted;
         let column = if surplus || counts.closed { Column::Closing } else { Column::Idle };
         *counts.column(self.column) -= 1;
         *counts.column(column) += 1;
@@ -292,6 +301,14 @@ pub(super) struct Pending(Arc<Ledger>);
 impl Drop for Pending {
     fn drop(&mut self) {
         self.0.lock().pending -= 1;
+    }
+}
+
+pub(super) struct Attending(Arc<Ledger>);
+
+impl Drop for Attending {
+    fn drop(&mut self) {
+        self.0.lock().attending -= 1;
     }
 }
 

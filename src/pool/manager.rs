@@ -7,8 +7,8 @@ use std::{
 };
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult, WeakPool};
-use sea_orm::{DbErr, ExecResult, RuntimeErr};
-use tokio::{runtime::Handle, sync::oneshot, time::timeout};
+use sea_orm::{DbErr, RuntimeErr};
+use tokio::{runtime::Handle, time::timeout};
 
 use super::{
     connection::Connection,
@@ -21,7 +21,7 @@ use crate::{
     backend::{Driver, SetUp, is_transient_connect_failure},
     config::{PoolConfig, PrePing},
     error::{Error, Result},
-    hooks::{Hooks, StatementKind},
+    hooks::Hooks,
 };
 
 pub(super) struct Manager {
@@ -54,12 +54,8 @@ impl Manager {
                 return Err(OpenFailure { error: Error::PoolClosed, transient: false });
             }
             let changed = self.ledger.changed();
-            let returned = || seeking.as_ref().and_then(|_| self.take_from_queue());
-            if let Some(mut connection) = self.spares.take().or_else(returned) {
-                if self.check(&mut connection).await.is_ok() {
-                    return Ok(connection);
-                }
-                continue;
+            if let Some(connection) = self.take_idle(seeking.is_some()).await {
+                return Ok(connection);
             }
             if let Some(entry) = self.ledger.enter() {
                 return self.connect_apart(entry).await;
@@ -72,29 +68,21 @@ impl Manager {
         }
     }
 
+    /// One of the spares that may be handed out, or of the queue.
+    pub(super) async fn take_idle(&self, of_queue: bool) -> Option<Box<Connection>> {
+        loop {
+            let returned = || if of_queue { self.take_from_queue() } else { None };
+            let mut connection = self.spares.take().or_else(returned)?;
+            if self.check(&mut connection).await.is_ok() {
+                return Some(connection);
+            }
+        }
+    }
+
     fn take_from_queue(&self) -> Option<Box<Connection>> {
         let queue = self.queue.get()?.upgrade()?;
         let mut found = false;
         queue.retain(|_, _| mem::replace(&mut found, true)).removed.pop()
-    }
-
-    /// Opens a connection in a task of its own: a caller who gives up sooner leaves it to the next one, so that a server that
-    /// is slow to let them in is not asked in vain again and again.
-    async fn connect_apart(&self, entry: Entry) -> Result<Box<Connection>, OpenFailure> {
-        let (Some(queue), Ok(runtime)) = (self.queue.get().and_then(WeakPool::upgrade), Handle::try_current()) else {
-            return self.connect(entry).await;
-        };
-        let (sender, receiver) = oneshot::channel();
-        runtime.spawn(async move {
-            let manager = queue.manager();
-            if let Err(Ok(connection)) = sender.send(manager.connect(entry).await)
-                && let Some(mut surplus) = manager.spares.put(connection)
-            {
-                surplus.close().await;
-            }
-        });
-        // The task ends without an answer only with its runtime.
-        receiver.await.unwrap_or_else(|_| Err(self.failed(self.no_answer(), false)))
     }
 
     pub(super) async fn connect(&self, entry: Entry) -> Result<Box<Connection>, OpenFailure> {
@@ -138,12 +126,7 @@ impl Manager {
     pub(super) async fn set_up(&self, connection: &mut Connection) -> Result<()> {
         for (number, sql) in (1..).zip(&self.config.after_connect) {
             let set_up = SetUp::new(sql, number, self.driver.backend())?;
-            // Not the SQL itself, which may hold secrets.
-            let flight = connection.depart(StatementKind::Script, &set_up.shown(), None);
-            let limit = connection.statement_timeout.unwrap_or(Duration::MAX);
-            let sent = timeout(limit, connection.raw()?.execute_unprepared(sql.as_str().into())).await;
-            let done = connection.arrive(flight, sent, false, ExecResult::rows_affected);
-            done.map_err(|error| set_up.failed(error))?;
+            connection.run_set_up(&set_up).await?;
         }
         Ok(())
     }
@@ -153,7 +136,7 @@ impl Manager {
         DbErr::Conn(RuntimeErr::Internal(format!("no answer within connect_timeout = {limit:?}")))
     }
 
-    fn failed(&self, source: DbErr, transient: bool) -> OpenFailure {
+    pub(super) fn failed(&self, source: DbErr, transient: bool) -> OpenFailure {
         let error = Error::Connect { target: self.target.clone(), source };
         self.remember(Some(error.to_string()));
         OpenFailure { error, transient }

@@ -1,5 +1,6 @@
 //! The pool: hands connections out, takes them back, and knows the state of each one.
 
+mod apart;
 mod connection;
 mod copy;
 mod killer;
@@ -12,6 +13,7 @@ mod manager;
 mod meter;
 mod release;
 mod reserve;
+mod set_up;
 mod shared;
 mod shutdown;
 #[allow(clippy::vec_box, reason = "deadpool and the ledger hold them boxed, and a connection is large")]

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{connection::Connection, ledger::Column};
+use super::{connection::Connection, ledger::Column, stats::CloseReason};
 
 /// Idle connections that the maintenance has checked or opened. They have no place in the queue, which takes only what
 /// it has handed out itself: who finds the queue empty looks here before a new one is opened.
@@ -24,6 +24,7 @@ impl Spares {
             // The lock is held over both, so that a close finds it here or it finds the pool closed.
             let mut kept = self.lock();
             if connection.entry.come_back() != Column::Idle {
+                connection.condemn(if ledger.is_closed() { CloseReason::Shutdown } else { CloseReason::Overflow });
                 return Some(connection);
             }
             kept.push(connection);

@@ -332,29 +332,34 @@ impl Connection {
                 Ok((value, flight))
             }
             Err(error) => {
-                let Failure { class, mut effect, mut broken, mut spreads } = Failure::of(&error);
-                if class == ErrorClass::ReadOnly && !self.state.read_only {
-                    // The primary has become a replica; the next connection may find the new primary.
-                    (broken, spreads) = (true, true);
-                    effect = Effect::EndsTransaction;
-                }
-                self.state.effect = effect;
-                // What follows on it would be for good.
-                self.state.broken |= effect == Effect::EndsTransaction && self.reserved.is_some();
-                self.state.broken |= broken;
-                if spreads {
-                    self.entry.ledger().invalidate();
-                }
-                let error = database_error(error, class, query);
+                let error = self.note_failure(error, query);
                 flight.failed(&error);
                 Err(error)
             }
         }
     }
+
+    /// The error for a failure of the driver, with what it means for the connection noted.
+    pub(super) fn note_failure(&mut self, error: sqlx::Error, query: bool) -> Error {
+        let Failure { class, mut effect, mut broken, mut spreads } = Failure::of(&error);
+        if class == ErrorClass::ReadOnly && !self.state.read_only {
+            // The primary has become a replica; the next connection may find the new primary.
+            (broken, spreads) = (true, true);
+            effect = Effect::EndsTransaction;
+        }
+        self.state.effect = effect;
+        // What follows on it would be for good.
+        self.state.broken |= effect == Effect::EndsTransaction && self.reserved.is_some();
+        self.state.broken |= broken;
+        if spreads {
+            self.entry.ledger().invalidate();
+        }
+        database_error(error, class, query)
+    }
 }
 
 /// Waits no longer than `limit`; without one no timer is made.
-async fn bounded<F: Future>(limit: Option<Duration>, work: F) -> Result<F::Output, Elapsed> {
+pub(super) async fn bounded<F: Future>(limit: Option<Duration>, work: F) -> Result<F::Output, Elapsed> {
     match limit {
         None => Ok(work.await),
         Some(limit) => timeout(limit, work).await,

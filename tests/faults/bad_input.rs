@@ -81,6 +81,11 @@ mod sqlite {
             "mongodb://ada:s3cret@127.0.0.1:1/app",
             "jdbc:postgresql://ada:s3cret@127.0.0.1:1/app",
             "postgres://127.0.0.1:1/app?PASSWORD=s3cret",
+            "pgsql:host=127.0.0.1;port=1;dbname=app;user=ada;password=s3cret",
+            "mysql:host=127.0.0.1;dbname=app;user=ada;password=s3cret",
+            "jdbc:sqlserver://127.0.0.1;user=ada;password=s3cret",
+            "jdbc:oracle:thin:ada/s3cret//127.0.0.1:1/x",
+            "postgres://ada@127.0.0.1:1/app?passwort=s3cret",
         ] {
             let config = DatabaseConfig::new(url).pool_timeout(Duration::from_millis(500));
             assert!(!format!("{config:?} {}", config.redacted_url()).contains("s3cret"), "{url}: {config:?}");
@@ -88,6 +93,24 @@ mod sqlite {
             if let Err(error) = in_time("the refusal", config.connect()).await {
                 assert!(!format!("{error} {error:?}").contains("s3cret"), "{url}: {error:?}");
             }
+        }
+    }
+
+    /// The server would be asked for a user or a database of that name, and show it in its answer.
+    #[tokio::test]
+    async fn parameters_that_would_be_taken_for_a_name_are_refused() {
+        for url in [
+            "postgres://127.0.0.1:1/app;password=s3cret",
+            "mysql://127.0.0.1:1/app%3Bpass%3Ds3cret",
+            "postgres://127.0.0.1;password=s3cret/app",
+            "postgres://ada%3Bpassword%3Ds3cret@127.0.0.1:1/app",
+            "postgres://127.0.0.1:1/app?user=ada;password=s3cret",
+            "postgres://ada@127.0.0.1:1/app?pass=s3cret",
+            "mysql://ada@127.0.0.1:1/app?secret=s3cret",
+        ] {
+            let error = refused(DatabaseConfig::new(url)).await;
+            assert!(matches!(error, Error::Config { setting: "url", .. }), "{url}: {error:?}");
+            assert!(!format!("{error} {error:?}").contains("s3cret"), "{url}: {error:?}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sea_dao::{DatabaseConfig, Error, PoolConfig, config::PrePing};
 
 use crate::{
-    common::{at_rest, check_books, in_time, proxied},
+    common::{all_at_once, at_rest, check_books, in_time, proxied},
     dropped::{sleep_sql, sleeping},
     proxy::{Direction, Proxy},
     support::{TestDb, eventually, nonce, poll_times},
@@ -19,6 +19,8 @@ for_each_server!(
     a_check_leaves_time_to_open_another,
     a_timeout_names_the_server_that_does_not_answer,
     what_is_opened_for_a_caller_who_has_gone_is_the_next_ones,
+    who_has_one_opened_takes_one_that_comes_back,
+    who_waits_beside_one_that_nobody_waits_for_is_served,
     health_is_bounded_by_itself,
     what_sets_a_connection_up_is_ended_on_the_server,
 );
@@ -148,6 +150,53 @@ async fn what_is_opened_for_a_caller_who_has_gone_is_the_next_ones(db: TestDb) {
     assert_eq!(in_time("a checkout", nonce(&pool, 3)).await.unwrap(), 3);
     assert_eq!((pool.counters().opened, proxy.accepted()), (2, before + 1));
     drop(holder);
+    at_rest(&pool).await;
+    check_books(&pool);
+}
+
+async fn who_has_one_opened_takes_one_that_comes_back(db: TestDb) {
+    let settings = settings().pool_size(3).max_overflow(2).connect_timeout(Duration::from_secs(100));
+    let (proxy, pool) = proxied(&db, |config| config.pool(settings)).await;
+    let sessions = all_at_once(&pool, 3).await;
+    proxy.stall();
+    let waiting: Vec<_> = (0..2)
+        .map(|number| {
+            let pool = pool.clone();
+            tokio::spawn(async move { nonce(&pool, number).await })
+        })
+        .collect();
+    eventually("both have one opened", async || proxy.accepted() == 5).await;
+    drop(sessions);
+    for (number, waiting) in (0..).zip(waiting) {
+        assert_eq!(in_time("one who waits", waiting).await.unwrap().unwrap(), number);
+    }
+    assert_eq!((pool.status().connecting, pool.counters().opened, pool.counters().timeouts), (2, 3, 0));
+    proxy.heal();
+    at_rest(&pool).await;
+    eventually("the surplus is closed", async || pool.status().size == 3).await;
+    assert_eq!(pool.counters().opened, 5, "what was opened is not thrown away unseen");
+    check_books(&pool);
+}
+
+async fn who_waits_beside_one_that_nobody_waits_for_is_served(db: TestDb) {
+    let settings = settings().pool_size(1).max_overflow(1).connect_timeout(Duration::from_secs(100));
+    let (proxy, pool) = proxied(&db, |config| config.pool(settings)).await;
+    let holder = pool.session();
+    nonce(&holder, 1).await.unwrap();
+    proxy.stall();
+    let mut gone = Box::pin(nonce(&pool, 2));
+    assert!(poll_times(&mut gone, 1).await.is_none());
+    drop(gone);
+    assert_eq!((pool.status().connecting, pool.status().waiting), (1, 0));
+    let waiting = tokio::spawn({
+        let pool = pool.clone();
+        async move { nonce(&pool, 3).await }
+    });
+    eventually("somebody waits", async || pool.status().waiting == 1).await;
+    drop(holder);
+    assert_eq!(in_time("the one who waits", waiting).await.unwrap().unwrap(), 3);
+    assert_eq!((pool.status().connecting, pool.counters().timeouts), (1, 0));
+    proxy.heal();
     at_rest(&pool).await;
     check_books(&pool);
 }

@@ -37,6 +37,8 @@ struct Mode {
     held: [bool; 2],
     held_after: Option<u64>,
     refusing: bool,
+    /// New connections wait for their server.
+    stalling: bool,
     /// Connections with a lower number are closed.
     cut_below: u64,
     /// Connections with a lower number have lost their server, without a word to their client.
@@ -148,6 +150,11 @@ impl Proxy {
         self.mode.send_modify(|mode| mode.refusing = true);
     }
 
+    /// New connections are accepted and get no answer until [`heal`](Self::heal); those that are open go on.
+    pub(crate) fn stall(&self) {
+        self.mode.send_modify(|mode| mode.stalling = true);
+    }
+
     /// Closes every connection that is open, and waits until both ends are closed.
     pub(crate) async fn cut(&self) {
         let accepted = self.accepted();
@@ -207,6 +214,8 @@ async fn connection(
     mode: watch::Receiver<Mode>,
     counts: &Counts,
 ) {
+    // The proxy may end meanwhile.
+    let _ = mode.clone().wait_for(|mode| !mode.stalling).await;
     let Ok(mut server) = TcpStream::connect(server).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (mut cut, mut half_open) = (mode.clone(), mode.clone());
