@@ -54,6 +54,8 @@ pub(super) trait Backend: Database + HasStatementCache {
     }
     /// How to find out whether a transaction is open.
     const PROBE: Probe;
+    /// A procedure may begin a transaction that goes on after it.
+    const PROCEDURES_BEGIN: bool;
     /// Takes everything from the session that was set in it.
     const RESET_SQL: Option<&'static str>;
     /// How a connection is kept from writing, where BEGIN cannot do that.
@@ -269,6 +271,10 @@ where
 
     fn kill_sql(&self) -> Option<Arc<str>> {
         self.kill_sql.clone()
+    }
+
+    fn hides_begin(&self) -> bool {
+        B::PROCEDURES_BEGIN
     }
 
     fn in_transaction(&mut self) -> BoxFuture<'_, sqlx::Result<bool>> {

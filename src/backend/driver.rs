@@ -43,6 +43,8 @@ pub(crate) trait RawConnection: Send {
     fn ping(&mut self) -> BoxFuture<'_, sqlx::Result<()>>;
     /// The SQL by which another connection ends this one on the server, with whatever it does there.
     fn kill_sql(&self) -> Option<Arc<str>>;
+    /// Whether a statement that says nothing of it, such as CALL, may leave a transaction open that it has begun.
+    fn hides_begin(&self) -> bool;
     /// Asks whether a transaction is open, of a connection that had one. MUST leave none open that was not.
     fn in_transaction(&mut self) -> BoxFuture<'_, sqlx::Result<bool>>;
     /// Begins a transaction with `sql`; when it is to write nothing, the database MUST be kept from writing until

@@ -95,6 +95,7 @@ impl Backend for MySql {
     );
     // MySQL itself has no such variable.
     const PROBE: Probe = Probe::Ask("SELECT CAST(@@in_transaction AS SIGNED)");
+    const PROCEDURES_BEGIN: bool = true;
     // The protocol has a command for it, which the driver does not give out.
     const RESET_SQL: Option<&'static str> = None;
     const READ_ONLY_SWITCH: Option<Switch> = None;

@@ -77,6 +77,7 @@ impl Backend for Postgres {
          pid, backend_start) FROM pg_stat_get_activity(pg_backend_pid())",
     );
     const PROBE: Probe = Probe::FailsOutside("SAVEPOINT sea_dao_probe; RELEASE SAVEPOINT sea_dao_probe");
+    const PROCEDURES_BEGIN: bool = false;
     const RESET_SQL: Option<&'static str> = Some("DISCARD ALL");
     const READ_ONLY_SWITCH: Option<Switch> = None;
 

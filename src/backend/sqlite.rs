@@ -80,6 +80,7 @@ impl Backend for Sqlite {
     const HEALTH_SQL: &'static str = "SELECT sqlite_version(), query_only FROM pragma_query_only";
     const KILL_SQL: Option<&'static str> = None;
     const PROBE: Probe = Probe::Begin("BEGIN");
+    const PROCEDURES_BEGIN: bool = false;
     const RESET_SQL: Option<&'static str> = None;
     // A transaction of SQLite's cannot be told not to write, a connection can.
     const READ_ONLY_SWITCH: Option<Switch> = Some(Switch {

@@ -41,6 +41,8 @@ pub(super) struct State {
     pub(super) wire: Wire,
     pub(super) broken: bool,
     pub(super) in_transaction: bool,
+    /// A statement outside of any may have begun one.
+    pub(super) may_have_begun: bool,
     /// The transaction may not write by its own choice.
     pub(super) read_only: bool,
     /// A setting or lock that the next borrower must not see.
@@ -85,6 +87,7 @@ impl Connection {
             wire: Wire::Quiet,
             broken: false,
             in_transaction: false,
+            may_have_begun: false,
             read_only: false,
             session_changed: false,
             opaque: false,
@@ -178,7 +181,7 @@ impl Connection {
 
     /// Anybody may have it as it is.
     pub(super) fn is_clean(&self) -> bool {
-        self.is_usable() && !self.is_undrained() && !self.state.in_transaction && !self.state.session_changed
+        self.is_usable() && !self.is_undrained() && !self.needs_rollback() && !self.state.session_changed
     }
 
     pub(crate) fn is_undrained(&self) -> bool {
@@ -188,6 +191,11 @@ impl Connection {
     /// BEGIN succeeded and neither COMMIT nor ROLLBACK did since.
     pub(crate) fn is_in_transaction(&self) -> bool {
         self.state.in_transaction
+    }
+
+    /// A transaction is open, or may be.
+    pub(super) fn needs_rollback(&self) -> bool {
+        self.state.in_transaction || self.state.may_have_begun
     }
 
     /// What the last statement did to its transaction.

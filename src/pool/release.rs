@@ -88,7 +88,7 @@ fn disposal(connection: &Connection) -> Disposal {
     let dirty = state.session_changed && !full;
     if state.broken || dirty || state.wire == Wire::InFlight {
         Disposal::Close
-    } else if state.in_transaction || state.wire == Wire::Undrained || full {
+    } else if connection.needs_rollback() || state.wire == Wire::Undrained || full {
         Disposal::CleanUp
     } else {
         Disposal::Nothing
@@ -131,7 +131,7 @@ async fn clean_up(mut object: Object<Manager>) {
 async fn make_clean(object: &mut Object<Manager>) -> Result<bool> {
     let drained = timeout(DRAIN_LIMIT, object.settle()).await;
     drained.unwrap_or(Err(Error::StatementTimeout { limit: DRAIN_LIMIT }))?;
-    if object.is_in_transaction() {
+    if object.needs_rollback() {
         object.rollback().await?;
     }
     if object.reset_on_return != ResetOnReturn::Full {

@@ -245,6 +245,7 @@ impl Connection {
 
     fn transaction_ended(&mut self) {
         self.state.in_transaction = false;
+        self.state.may_have_begun = false;
         self.state.read_only = false;
         self.statement_timeout = self.default_statement_timeout;
         self.origin.transaction = None;
@@ -271,12 +272,10 @@ impl Connection {
                 ));
             }
             SqlNature::CommitsTransaction(_) if !self.has_transaction() => {}
-            SqlNature::CommitsAndChangesSession(_) if !self.has_transaction() => {
-                self.state.session_changed |= self.reset_on_return != ResetOnReturn::None;
-            }
+            SqlNature::CommitsAndChangesSession(_) if !self.has_transaction() => self.note_change(),
             SqlNature::ChangesSession => {
                 self.state.opaque = true;
-                self.state.session_changed |= self.reset_on_return != ResetOnReturn::None;
+                self.note_change();
             }
             SqlNature::ControlsTransaction(keyword)
             | SqlNature::CommitsTransaction(keyword)
@@ -285,6 +284,13 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// What the statement under way leaves in the session is for the return to deal with.
+    fn note_change(&mut self) {
+        let outside = !self.has_transaction();
+        self.state.may_have_begun |= outside && self.raw.as_ref().is_some_and(|raw| raw.hides_begin());
+        self.state.session_changed |= self.reset_on_return != ResetOnReturn::None;
     }
 
     /// The state before the await is the one that a dropped future leaves behind.

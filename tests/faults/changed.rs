@@ -4,7 +4,7 @@ use sea_dao::{Database, PoolConfig, config::ResetOnReturn, pool::CloseReason};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 
 use crate::{
-    common::{at_rest, check_books, server_id},
+    common::{at_rest, check_books, number, server_id},
     support::{TestDb, nonce},
 };
 
@@ -29,6 +29,16 @@ mod only {
             crate::support::run(
                 crate::support::Place::SqliteFile,
                 super::super::what_another_session_has_defined_is_there,
+            );
+        }
+    }
+
+    mod mariadb {
+        #[test]
+        fn a_transaction_that_a_procedure_began_is_rolled_back() {
+            crate::support::run(
+                crate::support::Place::MariaDb,
+                super::super::a_transaction_that_a_procedure_began_is_rolled_back,
             );
         }
     }
@@ -195,6 +205,21 @@ async fn a_lasting_change_is_found_wherever_it_stands(db: TestDb) {
         at_rest(&pool).await;
         assert_eq!(pool.counters().closed_for(CloseReason::SessionChanged), closed, "{sql}");
     }
+    check_books(&pool);
+}
+
+async fn a_transaction_that_a_procedure_began_is_rolled_back(db: TestDb) {
+    db.outside().execute_unprepared("CREATE PROCEDURE opens() START TRANSACTION").await.unwrap();
+    let pool = pool_of_one(&db, ResetOnReturn::None).await;
+    let before = server_id(&pool).await;
+    for sql in ["SET @kept = 7", "CALL opens()"] {
+        pool.execute_unprepared(sql).await.unwrap();
+        at_rest(&pool).await;
+        assert_eq!(number(&pool, "SELECT CAST(@@in_transaction AS SIGNED)").await, 0, "{sql}");
+    }
+    // What else was left in the session stays.
+    assert_eq!(number(&pool, "SELECT CAST(@kept AS SIGNED)").await, 7);
+    assert_eq!((server_id(&pool).await, pool.counters().opened), (before, 1));
     check_books(&pool);
 }
 
