@@ -4,7 +4,7 @@ use std::{
     mem,
     panic::Location,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use deadpool::managed::Object;
@@ -37,13 +37,20 @@ pub(super) struct Reserved {
 }
 
 impl Reserve {
-    /// Takes a connection of the pool and begins the transaction.
+    /// Takes a connection of the pool and begins the transaction; on another one than turns out to have died while it lay
+    /// idle.
     pub(crate) async fn open(pool: &Pool, location: &'static Location<'static>) -> Result<Arc<Self>> {
-        let started = Instant::now();
-        let mut connection = pool.acquire().await?;
-        connection.borrowed_by(0, location, started.elapsed());
         let options = TransactionOptions::default();
-        connection.begin(pool.begin_sql(&options)?, 0, &options).await?;
+        let sql = pool.begin_sql(&options)?;
+        let (mut connection, waited) = borrow(pool, location, Duration::ZERO).await?;
+        match connection.begin(sql.clone(), 0, &options).await {
+            Err(error) if error.is_disconnect() && !connection.is_usable() => {
+                drop(connection);
+                (connection, _) = borrow(pool, location, waited).await?;
+                connection.begin(sql, 0, &options).await?;
+            }
+            begun => begun?,
+        }
         let reserve = Arc::new(Self(Mutex::new(Slot::Lent)));
         connection.state.in_transaction = false;
         connection.reserved = Some(Reserved {
@@ -118,6 +125,19 @@ impl Reserve {
         object.leave_reserve();
         Some(object)
     }
+}
+
+/// A connection, and how long it was waited for, by somebody who has waited before.
+async fn borrow(
+    pool: &Pool,
+    location: &'static Location<'static>,
+    before: Duration,
+) -> Result<(PooledConnection, Duration)> {
+    let started = Instant::now();
+    let mut connection = pool.acquire_after(before).await?;
+    let waited = started.elapsed();
+    connection.borrowed_by(0, location, waited);
+    Ok((connection, waited))
 }
 
 impl Drop for Reserve {

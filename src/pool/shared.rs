@@ -97,7 +97,7 @@ impl Pool {
         }
         pool.anchor().await?;
         // At the start a server that is not there is a mistake rather than a restart.
-        let first = pool.acquire_with(Retries::None).await?;
+        let first = pool.acquire_with(Duration::ZERO, Retries::None).await?;
         let checked = timeout(settings.connect_timeout, first.check()).await;
         checked.unwrap_or_else(|_| {
             let manager = pool.manager();
@@ -124,8 +124,13 @@ impl Pool {
     ///
     /// Dropping the future gives up the place in the queue; nothing else is lost.
     pub(crate) async fn acquire(&self) -> Result<PooledConnection> {
+        self.acquire_after(Duration::ZERO).await
+    }
+
+    /// As [`acquire`](Self::acquire), for somebody who has waited for so long already.
+    pub(crate) async fn acquire_after(&self, waited: Duration) -> Result<PooledConnection> {
         match &self.reserve {
-            None => self.acquire_with(Retries::UntilDeadline).await,
+            None => self.acquire_with(waited, Retries::UntilDeadline).await,
             Some(reserve) => Box::pin(reserve.lend()).await,
         }
     }
@@ -150,8 +155,9 @@ impl Pool {
         }
     }
 
-    async fn acquire_with(&self, retries: Retries) -> Result<PooledConnection> {
-        let started = Instant::now();
+    async fn acquire_with(&self, waited: Duration, retries: Retries) -> Result<PooledConnection> {
+        let now = Instant::now();
+        let started = now.checked_sub(waited).unwrap_or(now);
         let deadline = started + self.manager().config.pool_timeout;
         let ledger = &self.manager().ledger;
         loop {
@@ -334,5 +340,27 @@ impl Pool {
 
     fn driver(&self) -> &Arc<dyn Driver> {
         &self.manager().driver
+    }
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::Pool;
+    use crate::{config::DatabaseConfig, error::Error};
+
+    #[tokio::test]
+    async fn who_has_waited_before_does_not_wait_as_long_again() {
+        let limit = Duration::from_secs(1000);
+        let config = DatabaseConfig::new("sqlite::memory:").pool_size(1).max_overflow(0).pool_timeout(limit);
+        let pool = Pool::connect(&config).await.expect("a pool");
+        let held = pool.acquire().await.expect("the connection");
+        let late = timeout(limit / 10, pool.acquire_after(limit)).await.expect("no second wait").map(drop);
+        let Err(Error::PoolTimeout(late)) = late else { panic!("{late:?}") };
+        assert!(late.waited >= limit, "{late:?}");
+        drop(held);
     }
 }

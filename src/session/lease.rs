@@ -1,6 +1,10 @@
 //! The session's connection for the length of one statement.
 
-use std::{mem, sync::Arc, time::Instant};
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::task::consume_budget;
 
@@ -32,8 +36,8 @@ pub(super) enum Purpose {
 pub(super) struct Lease {
     core: Arc<Core>,
     connection: Option<PooledConnection>,
-    /// It came from the pool for this statement, so that nothing was done on it yet.
-    fresh: bool,
+    /// How long the pool was waited for, when the connection came from it for this statement: nothing was done on it yet.
+    waited: Option<Duration>,
 }
 
 impl Lease {
@@ -70,7 +74,7 @@ impl Lease {
                 Slot::Empty => {
                     state.slot = Slot::Empty;
                     return match (purpose, &state.lost) {
-                        (Purpose::End, _) => Ok(Self { core: core.clone(), connection: None, fresh: false }),
+                        (Purpose::End, _) => Ok(Self { core: core.clone(), connection: None, waited: None }),
                         (_, Some(abort)) => Err(abort.to_error()),
                         (_, None) => Err(Abort::interrupted().to_error()),
                     };
@@ -78,11 +82,11 @@ impl Lease {
             }
         };
         // From here on the slot is busy until the lease is dropped.
-        let mut lease = Self { core: core.clone(), fresh: held.is_none(), connection: held };
+        let mut lease = Self { core: core.clone(), connection: held, waited: None };
         share_the_turn().await;
-        match lease.fresh {
-            true => lease.acquire(session).await?,
-            false => lease.connection()?.called_from(session.location),
+        match &mut lease.connection {
+            None => lease.acquire(session, Duration::ZERO).await?,
+            Some(held) => held.called_from(session.location),
         }
         if purpose == Purpose::Statement {
             lease.tidy().await?;
@@ -90,10 +94,12 @@ impl Lease {
         Ok(lease)
     }
 
-    async fn acquire(&mut self, session: &Session) -> Result<()> {
+    async fn acquire(&mut self, session: &Session, before: Duration) -> Result<()> {
         let started = Instant::now();
-        let mut connection = self.core.pool.acquire().await?;
-        connection.borrowed_by(self.core.id, self.core.location, started.elapsed());
+        let mut connection = self.core.pool.acquire_after(before).await?;
+        let waited = started.elapsed();
+        self.waited = Some(before + waited);
+        connection.borrowed_by(self.core.id, self.core.location, waited);
         connection.called_from(session.location);
         self.connection = Some(connection);
         Ok(())
@@ -109,13 +115,13 @@ impl Lease {
         options: &TransactionOptions,
     ) -> Result<()> {
         let begun = self.connection()?.begin(sql.clone(), id, options).await;
-        match begun {
-            Err(error) if self.fresh && error.is_disconnect() && !self.has_connection() => {
+        match (begun, self.waited) {
+            (Err(error), Some(waited)) if error.is_disconnect() && !self.has_connection() => {
                 self.connection = None;
-                self.acquire(session).await?;
+                self.acquire(session, waited).await?;
                 self.connection()?.begin(sql, id, options).await
             }
-            begun => begun,
+            (begun, _) => begun,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Connections that die: killed by the server, cut on the way.
 
 use futures_util::future::join_all;
-use sea_dao::{Error, config::PrePing, error::ErrorClass, pool::CloseReason};
+use sea_dao::{Error, Sandbox, config::PrePing, error::ErrorClass, pool::CloseReason};
 
 use crate::{
     common::{Load, all_at_once, at_rest, check_books, in_time, proxied},
@@ -14,6 +14,7 @@ for_each_server!(
     killing_all_backends_fails_only_what_was_executing,
     one_that_dies_takes_the_idle_ones_out_of_use,
     a_transaction_begins_on_another_one_than_died_idle,
+    a_sandbox_begins_on_another_one_than_died_idle,
     cutting_the_connections_fails_only_what_was_executing,
     a_commit_whose_answer_is_lost_is_unknown,
     a_transaction_whose_connection_dies_says_so,
@@ -78,6 +79,21 @@ async fn a_transaction_begins_on_another_one_than_died_idle(db: TestDb) {
     nonce(&session, 1).await.unwrap();
     db.kill_server_sessions().await;
     assert!(session.begin().await.is_err_and(|error| error.is_disconnect()));
+    at_rest(&pool).await;
+    check_books(&pool);
+}
+
+async fn a_sandbox_begins_on_another_one_than_died_idle(db: TestDb) {
+    let pool = db.open(|config| config.pool_size(1).max_overflow(0).pool_pre_ping(PrePing::Never)).await;
+    for number in 0..3 {
+        nonce(&pool, number).await.unwrap();
+        at_rest(&pool).await;
+        db.kill_server_sessions().await;
+        let sandbox = Sandbox::begin(&pool).await.unwrap();
+        insert_user(&sandbox.database().session(), "a").await.unwrap();
+        sandbox.rollback().await.unwrap();
+    }
+    assert_eq!(count_users(db.outside()).await, 0);
     at_rest(&pool).await;
     check_books(&pool);
 }
