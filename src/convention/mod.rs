@@ -22,5 +22,5 @@ pub use snowflake::Snowflake;
 pub(crate) use actor::on_behalf_of;
 pub(crate) use columns::{ConventionColumns, has_changes, is_set};
 pub(crate) use moment::{Moment, moment_for, no_moment_for, now};
-pub(crate) use value::{integer, is_null};
+pub(crate) use value::{exact_text, integer, is_null};
 pub(crate) use version::ExpectedVersion;

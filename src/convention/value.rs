@@ -26,6 +26,33 @@ pub(crate) fn is_null(value: &Value) -> bool {
     *value == value.as_null()
 }
 
+/// A text that differs for values that differ. What a value shows of itself ends at the microseconds of a time.
+pub(crate) fn exact_text(value: &Value) -> String {
+    match value {
+        Value::Char(Some(letter)) => format!("{letter:?}"),
+        _ => match nanoseconds(value) {
+            Some(nanoseconds) => format!("{value} {nanoseconds}"),
+            None => value.to_string(),
+        },
+    }
+}
+
+/// Those of the second of a time.
+fn nanoseconds(value: &Value) -> Option<String> {
+    const CHRONO: &str = "%9f";
+    Some(match value {
+        Value::ChronoTime(Some(time)) => time.format(CHRONO).to_string(),
+        Value::ChronoDateTime(Some(time)) => time.format(CHRONO).to_string(),
+        Value::ChronoDateTimeUtc(Some(time)) => time.format(CHRONO).to_string(),
+        Value::ChronoDateTimeLocal(Some(time)) => time.format(CHRONO).to_string(),
+        Value::ChronoDateTimeWithTimeZone(Some(time)) => time.format(CHRONO).to_string(),
+        Value::TimeTime(Some(time)) => format!("{:09}", time.nanosecond()),
+        Value::TimeDateTime(Some(time)) => format!("{:09}", time.nanosecond()),
+        Value::TimeDateTimeWithTimeZone(Some(time)) => format!("{:09}", time.nanosecond()),
+        _ => return None,
+    })
+}
+
 /// An integer of any type; `None` for NULL too.
 pub(crate) fn integer(value: &Value) -> Option<i128> {
     match *value {

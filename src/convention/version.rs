@@ -21,7 +21,7 @@ impl<E: EntityTrait> ExpectedVersion<E> {
     }
 
     /// `None` when the model does not know its version.
-    pub(super) fn known_to(model: &E::ActiveModel, column: E::Column) -> Option<Self> {
+    pub(crate) fn known_to(model: &E::ActiveModel, column: E::Column) -> Option<Self> {
         model.get(column).into_value().map(|value| Self { column, value })
     }
 

@@ -33,9 +33,9 @@ pub(super) async fn find_each<E: EntityTrait>(
     let mut by_text: HashMap<String, E::Model> = HashMap::with_capacity(keys.len());
     for part in keys.chunks(keys_per_statement::<E>(session.capabilities())) {
         let rows = read(part).all().await?;
-        by_text.extend(rows.into_iter().map(|row| (Key::<E>::of_model(&row).to_string(), row)));
+        by_text.extend(rows.into_iter().map(|row| (Key::<E>::of_model(&row).identity(), row)));
     }
-    let mut found: Vec<Option<E::Model>> = keys.iter().map(|key| by_text.remove(&key.to_string())).collect();
+    let mut found: Vec<Option<E::Model>> = keys.iter().map(|key| by_text.remove(&key.identity())).collect();
     let unfound: Vec<usize> = (0..keys.len()).filter(|at| found[*at].is_none() && !keys[*at].is_exact()).collect();
     for part in unfound.chunks(ASKED_AGAIN) {
         let asked: Vec<Key<E>> = part.iter().map(|at| keys[*at].clone()).collect();

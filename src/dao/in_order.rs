@@ -42,17 +42,17 @@ impl<E: EntityTrait> BaseDao<E> {
         located(async move {
             let rows = self.rows_with(&without_repetitions(keys.iter().cloned())).await?;
             let mut found: HashMap<String, Option<E::Model>> =
-                rows.into_iter().map(|row| (Key::<E>::of_model(&row).to_string(), Some(row))).collect();
+                rows.into_iter().map(|row| (Key::<E>::of_model(&row).identity(), Some(row))).collect();
             // What differs here may be the same to the database: a text in upper case, a time with more digits.
-            let missing = keys.iter().filter(|key| !key.is_exact() && !found.contains_key(&key.to_string()));
+            let missing = keys.iter().filter(|key| !key.is_exact() && !found.contains_key(&key.identity()));
             let missing = without_repetitions(missing.cloned());
             if !missing.is_empty() && !found.is_empty() && !self.rows_with(&missing).await?.is_empty() {
                 for key in missing {
                     let row = self.query().filter(key.condition()).first().await?;
-                    found.insert(key.to_string(), row);
+                    found.insert(key.identity(), row);
                 }
             }
-            Ok(keys.iter().map(|key| found.get(&key.to_string()).cloned().flatten()).collect())
+            Ok(keys.iter().map(|key| found.get(&key.identity()).cloned().flatten()).collect())
         })
     }
 }

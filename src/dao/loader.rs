@@ -99,12 +99,7 @@ impl<E: EntityTrait> Loader<E> {
         }
         let (waiter, answer) = oneshot::channel();
         let mut state = shared.lock();
-        state
-            .waiting
-            .entry(key.to_string())
-            .or_insert_with(|| Lookup { key, waiters: Vec::new() })
-            .waiters
-            .push(waiter);
+        state.waiting.entry(key.identity()).or_insert_with(|| Lookup { key, waiters: Vec::new() }).waiters.push(waiter);
         // A task is over too when its runtime is.
         if state.task.as_ref().is_none_or(JoinHandle::is_finished) {
             state.task = Some(tokio::spawn(answer_all(shared.clone())));
@@ -191,7 +186,7 @@ async fn answer<E: EntityTrait>(dao: &BaseDao<E>, mut lookups: HashMap<String, L
         Err(error) => lookups.into_values().for_each(|lookup| lookup.answer(&Err(error.clone()))),
         Ok(models) => {
             for model in models {
-                if let Some(lookup) = lookups.remove(&Key::<E>::of_model(&model).to_string()) {
+                if let Some(lookup) = lookups.remove(&Key::<E>::of_model(&model).identity()) {
                     lookup.answer(&Ok(Some(model)));
                 }
             }

@@ -9,6 +9,7 @@ use super::{
     Clause, Group, JsonPath, QueryBuilder, RelatedRows,
     clause::{clause_of, never},
     operand::{eq_ignoring_case, like, like_ignoring_case, like_literally, list, split_nulls},
+    subquery::Nulls,
 };
 use crate::{
     backend::{compared, json},
@@ -268,7 +269,7 @@ pub trait Conditions<E: EntityTrait>: Sized {
         selected: F::Column,
     ) -> Self {
         self.with(Clause::late(move |backend| {
-            Ok(column.in_subquery(query.clone().into_subquery(selected.into_simple_expr(), backend)?))
+            Ok(column.in_subquery(query.clone().into_values(selected, Nulls::Kept, backend)?))
         }))
     }
 
@@ -281,9 +282,8 @@ pub trait Conditions<E: EntityTrait>: Sized {
         query: QueryBuilder<F, M>,
         selected: F::Column,
     ) -> Self {
-        let query = query.is_not_null(selected);
         self.with(Clause::late(move |backend| {
-            Ok(column.not_in_subquery(query.clone().into_subquery(selected.into_simple_expr(), backend)?))
+            Ok(column.not_in_subquery(query.clone().into_values(selected, Nulls::LeftOut, backend)?))
         }))
     }
 
@@ -291,7 +291,7 @@ pub trait Conditions<E: EntityTrait>: Sized {
     /// `.filter(Expr::col(order::Column::UserId.as_column_ref()).equals(user::Column::Id.as_column_ref()))`.
     #[must_use]
     fn where_exists<F: EntityTrait, M: 'static>(self, query: QueryBuilder<F, M>) -> Self {
-        self.with(Clause::late(move |backend| Ok(Expr::exists(query.clone().into_subquery(Expr::cust("1"), backend)?))))
+        self.with(Clause::late(move |backend| Ok(Expr::exists(query.clone().into_existence(backend)?))))
     }
 
     /// The value at a path in a column of JSON is this text, number, boolean or null: a number is not the text of it.

@@ -26,9 +26,10 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
         self
     }
 
-    /// Whether no row can match, so that nothing needs to be sent.
+    /// Whether no row can match, so that nothing needs to be sent. What SeaORM's builder asks for may be one row about
+    /// none, such as their number.
     pub(super) fn is_empty(&self) -> bool {
-        self.scope.never || self.limit_within(1) == 0
+        (self.scope.never && !self.custom) || self.limit_within(1) == 0
     }
 
     /// The limit, that of SeaORM's builder too, or `most` when it is no smaller.

@@ -21,6 +21,7 @@ mod related;
 mod restore;
 mod scope;
 mod select;
+mod subquery;
 mod token;
 mod update;
 mod with_related;

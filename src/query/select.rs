@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sea_orm::{
     DbBackend, DbErr, EntityTrait, FromQueryResult, IntoSimpleExpr, QueryResult, QuerySelect, QueryTrait, RelationDef,
     Select, Statement, StatementBuilder,
-    sea_query::{Expr, IntoCondition, LogicalChainOper, SelectStatement},
+    sea_query::{IntoCondition, LogicalChainOper, SelectStatement},
 };
 
 use super::{
@@ -302,17 +302,6 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
         Ok(())
     }
 
-    /// One expression over the rows, for a condition of another query.
-    pub(super) fn into_subquery(mut self, selected: Expr, backend: DbBackend) -> Result<SelectStatement> {
-        self.lock = None;
-        let plain = !self.custom && !self.grouped;
-        let mut statement = self.into_sea_query(backend)?;
-        if plain {
-            statement.clear_selects().expr(selected);
-        }
-        Ok(statement)
-    }
-
     /// Reads only these columns.
     pub(super) fn selecting(self, columns: &[E::Column]) -> Self {
         self.change(|select| select.select_only().columns(columns.iter().copied()))
@@ -354,4 +343,11 @@ pub(super) fn has_order(statement: &SelectStatement) -> bool {
     let mut without = statement.clone();
     without.clear_order_by();
     without != *statement
+}
+
+/// Whether each row comes once.
+pub(super) fn is_distinct(statement: &SelectStatement) -> bool {
+    let mut distinct = statement.clone();
+    distinct.distinct();
+    distinct == *statement
 }

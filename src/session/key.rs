@@ -10,7 +10,7 @@ use sea_orm::{
 
 use crate::{
     backend::{Capabilities, compared, padded},
-    convention::integer,
+    convention::{exact_text, integer},
 };
 
 /// The columns of a primary key with their values.
@@ -57,6 +57,11 @@ impl<E: EntityTrait> Key<E> {
         })
     }
 
+    /// A text that other keys do not have; [`Display`](fmt::Display) is for messages.
+    pub(crate) fn identity(&self) -> String {
+        identity(self.0.iter().map(|(_, value)| value))
+    }
+
     /// Those that hold together for the row with this key.
     pub(crate) fn conditions(&self) -> impl Iterator<Item = Expr> {
         self.0.iter().map(|(column, value)| is_part(*column, value))
@@ -81,6 +86,11 @@ impl<E: EntityTrait> fmt::Display for Key<E> {
         }
         Ok(())
     }
+}
+
+/// The text of the values of a primary key that other keys do not have.
+pub(crate) fn identity<'v>(values: impl Iterator<Item = &'v Value>) -> String {
+    values.map(exact_text).collect::<Vec<_>>().join(", ")
 }
 
 fn is_part<C: ColumnTrait>(column: C, value: &Value) -> Expr {
@@ -120,7 +130,7 @@ impl Seen {
         let single = if let [(_, value)] = key.0.as_slice() { integer(value) } else { None };
         match single {
             Some(integer) => self.integers.insert(integer),
-            None => self.others.insert(key.to_string()),
+            None => self.others.insert(key.identity()),
         }
     }
 }

@@ -4,8 +4,8 @@ use std::panic::AssertUnwindSafe;
 
 use entities::user;
 use futures_util::FutureExt;
-use sea_dao::{BaseDao, Error, Result};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DbBackend, Schema};
+use sea_dao::{BaseDao, Error, Result, query::Conditions};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DbBackend, IntoActiveModel, Schema};
 
 use crate::{
     dao::users,
@@ -18,6 +18,7 @@ for_each_backend!(
     the_entity_refuses_a_row_that_was_written,
     one_row_that_fails_leaves_the_transaction_as_it_was,
     rows_that_a_trigger_skips_are_not_counted,
+    updates_that_a_trigger_skips_are_not_counted,
     the_first_row_that_fails_is_named_whatever_columns_the_rows_set,
     the_first_row_that_cannot_be_updated_is_named_whatever_columns_the_rows_set,
 );
@@ -160,6 +161,31 @@ async fn rows_that_a_trigger_skips_are_not_counted(db: TestDb) {
         assert_eq!(told.await.unwrap(), written);
         assert_eq!(done, written);
         assert_eq!(users.delete_where().all_rows().hard().exec().await.unwrap(), written);
+    }
+}
+
+async fn updates_that_a_trigger_skips_are_not_counted(db: TestDb) {
+    let skip = match db.backend() {
+        DbBackend::Postgres => {
+            "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; \
+             CREATE TRIGGER skip BEFORE UPDATE ON \"user\" FOR EACH ROW WHEN (NEW.username = 'user 1') \
+             EXECUTE FUNCTION skip()"
+        }
+        // It has no way to skip a row.
+        DbBackend::MySql => return,
+        _ => {
+            "CREATE TRIGGER skip BEFORE UPDATE ON user WHEN NEW.username = 'user 1' \
+             BEGIN SELECT RAISE(IGNORE); END"
+        }
+    };
+    db.sea_orm_connection().await.unwrap().execute_unprepared(skip).await.unwrap();
+    for users in [users(&db), users(&db).optimistic_lock(user::Column::Version)] {
+        let rows = users.insert_many_returning(numbered(3)).await.unwrap();
+        let update = |row: &user::Model| with_status(row.clone().into_active_model(), 5);
+        assert_eq!(users.update_many(rows.iter().map(update)).await.unwrap(), 2);
+        assert_eq!(users.update_many([update(&rows[1])]).await.unwrap(), 0);
+        assert_eq!(users.count().eq(user::Column::Status, 5).await.unwrap(), 2);
+        users.delete_where().all_rows().hard().exec().await.unwrap();
     }
 }
 

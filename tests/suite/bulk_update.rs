@@ -2,7 +2,7 @@
 
 use entities::{country, tag, user, user_tag};
 use sea_dao::{BaseDao, Conventions, Error, hooks::StatementKind};
-use sea_orm::{ActiveValue::Set, IntoActiveModel, prelude::*};
+use sea_orm::{ActiveValue::Set, IntoActiveModel, IsolationLevel, prelude::*};
 
 use crate::support::{TestDb, count_users, new_user_with};
 
@@ -15,6 +15,7 @@ for_each_backend!(
     keys_of_two_columns_and_of_text,
     a_missing_row_takes_all_back,
     deleted_rows_are_missing,
+    rows_that_are_deleted_since_the_transaction_began_are_missing,
     a_key_that_is_given_twice_or_not_at_all,
     a_row_that_fails_is_named,
     the_entity_is_asked_for_each_update,
@@ -167,6 +168,26 @@ async fn deleted_rows_are_missing(db: TestDb) {
     assert!(error.is_not_found() && error.row() == Some(2), "{error:?}");
     let stays = users.query().with_deleted().all().await.unwrap();
     assert!(stays.iter().all(|row| row.status == 1), "{stays:?}");
+}
+
+/// A transaction that still sees them as they were.
+async fn rows_that_are_deleted_since_the_transaction_began_are_missing(db: TestDb) {
+    if !db.capabilities().isolation_levels {
+        return;
+    }
+    for users in [users(&db), users(&db).optimistic_lock(user::Column::Version)] {
+        let rows = users.insert_many_returning([new_user_with("ada", 1), new_user_with("bob", 1)]).await.unwrap();
+        let tx = db.transaction().isolation(IsolationLevel::RepeatableRead).begin().await.unwrap();
+        let within = users.within(&tx);
+        assert_eq!(within.count().await.unwrap(), 2, "from now on it sees what is there now");
+        users.delete(&rows[1]).await.unwrap();
+        let update = |row: &user::Model| user::ActiveModel { balance: Set(5), ..row.clone().into_active_model() };
+        let error = within.update_many(rows.iter().map(update)).await.unwrap_err();
+        // Where the snapshot is not to be left, the transaction is run again.
+        assert!((error.is_not_found() && error.row() == Some(1)) || error.is_retryable(), "{error:?}");
+        tx.rollback().await.unwrap();
+        users.delete_where().with_deleted().all_rows().hard().exec().await.unwrap();
+    }
 }
 
 async fn a_key_that_is_given_twice_or_not_at_all(db: TestDb) {

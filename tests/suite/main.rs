@@ -47,6 +47,7 @@ mod loader;
 mod members;
 mod memory;
 mod metrics;
+mod nanoseconds;
 mod notes;
 mod page;
 mod places;

@@ -23,6 +23,7 @@ for_each_backend!(
     related_rows_through_a_junction,
     writes_by_related_rows,
     subqueries_find_their_rows,
+    subqueries_ask_for_the_rows_of_the_query,
     upper_and_lower_case_alike,
     json_values_are_told_by_type,
     large_numbers_in_json,
@@ -141,6 +142,32 @@ async fn subqueries_find_their_rows(db: TestDb) {
     // NULLs in the subquery exclude nothing.
     let creators = users.query().with_deleted();
     assert_eq!(found(users.query().not_in_subquery(Id, creators, user::Column::CreatorId)).await.len(), 4);
+}
+
+/// Those that it would give by itself, whatever it leaves out.
+async fn subqueries_ask_for_the_rows_of_the_query(db: TestDb) {
+    use user::Column::{Email, Status};
+    let users = filled(&db).await;
+    users.update_where().all_rows().set(Status, 1).exec().await.unwrap();
+    users.update_where().eq(Username, "cyd").set(Status, 7).exec().await.unwrap();
+
+    let first_two = || users.query().order_asc(Username).limit(2);
+    assert_eq!(found(users.query().in_subquery(Id, first_two(), Id)).await, ["ada", "bob"]);
+    assert_eq!(found(users.query().not_in_subquery(Id, first_two().offset(1), Id)).await, ["ada", "dan"]);
+    // Of the first two, bob has no email.
+    assert_eq!(found(users.query().not_in_subquery(Email, first_two(), Email)).await, ["cyd", "dan"]);
+    assert_eq!(found(users.query().not_in_subquery(Email, users.query(), Email)).await, NOBODY);
+
+    // The first two have the same status.
+    let of_two = || first_two().distinct();
+    assert_eq!(found(users.query().in_subquery(Status, of_two(), Status)).await, ["ada", "bob", "dan"]);
+    assert_eq!(found(users.query().where_exists(of_two().offset(3))).await.len(), 4);
+    assert_eq!(found(users.query().where_exists(of_two().offset(4))).await, NOBODY);
+    let all = || users.query().distinct().order_asc(Username);
+    assert_eq!(found(users.query().in_subquery(Status, all(), Status)).await.len(), 4);
+    assert_eq!(found(users.query().where_exists(all())).await.len(), 4);
+    let written = users.update_where().in_subquery(Id, first_two(), Id).set(Balance, 5).exec().await.unwrap();
+    assert_eq!(written, 2);
 }
 
 async fn upper_and_lower_case_alike(db: TestDb) {

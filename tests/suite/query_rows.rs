@@ -11,7 +11,7 @@ use entities::user::{
 };
 use futures_util::{StreamExt, TryStreamExt, pin_mut};
 use sea_dao::{BaseDao, Database, Error, Session, SessionProvider, error::ErrorClass, query::Conditions};
-use sea_orm::{FromQueryResult, QuerySelect, prelude::Decimal};
+use sea_orm::{ColumnTrait, FromQueryResult, QuerySelect, prelude::Decimal};
 
 use crate::{
     query::{NOBODY, Users, filled, names},
@@ -22,6 +22,7 @@ for_each_backend!(
     one_column,
     a_type_of_ones_own_everywhere,
     sums_as_other_types,
+    a_number_of_no_rows_through_select,
     a_page_replaces_the_limit_of_a_select,
     the_limit_of_a_select_holds,
     the_first_of_each,
@@ -63,6 +64,23 @@ async fn a_type_of_ones_own_everywhere(db: TestDb) {
     let streamed: Vec<Name> = query().limit(2).stream().try_collect().await.unwrap();
     assert_eq!(streamed, [name("ada"), name("bob")]);
     assert_eq!(query().count().await.unwrap(), 4);
+}
+
+#[derive(Debug, Clone, PartialEq, FromQueryResult)]
+struct Number {
+    number: i64,
+}
+
+async fn a_number_of_no_rows_through_select(db: TestDb) {
+    let users = filled(&db).await;
+    for ids in [Vec::new(), vec![-1]] {
+        let number = users.query().in_(Id, ids).select(|select| select.select_only().column_as(Id.count(), "number"));
+        let number = number.into_model::<Number>();
+        assert_eq!(number.clone().one().await.unwrap(), Number { number: 0 });
+        assert_eq!(number.clone().first().await.unwrap(), Some(Number { number: 0 }));
+        let streamed: Vec<Number> = number.stream().try_collect().await.unwrap();
+        assert_eq!(streamed, [Number { number: 0 }]);
+    }
 }
 
 async fn sums_as_other_types(db: TestDb) {

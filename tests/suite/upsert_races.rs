@@ -1,7 +1,7 @@
 //! Many tasks that write the same rows at the same time.
 
 use entities::{
-    tag, user,
+    country, tag, user,
     user::Column::{Balance, Phone, Username, Version},
 };
 use futures_util::future::join_all;
@@ -20,6 +20,7 @@ for_each_backend!(
     one_task_inserts_and_all_find,
     inside_of_transactions,
     a_row_that_the_transaction_does_not_see,
+    a_row_that_is_not_seen_and_stays_as_it_is,
     a_row_that_has_changed_since,
 );
 
@@ -159,6 +160,20 @@ async fn a_row_that_the_transaction_does_not_see(db: TestDb) {
         assert!(upserted.as_ref().is_ok_and(|user| user.balance == 2) || upserted.unwrap_err().is_retryable());
         tx.rollback().await.unwrap();
     }
+}
+
+async fn a_row_that_is_not_seen_and_stays_as_it_is(db: TestDb) {
+    if !db.capabilities().concurrent_writers {
+        return;
+    }
+    let countries = BaseDao::<country::Entity>::new((*db).clone());
+    let norway = || country::Model { code: "NO".to_owned(), name: "Norway".to_owned() };
+    let tx = db.begin().await.unwrap();
+    let inside = countries.within(&tx);
+    assert_eq!(inside.count().await.unwrap(), 0, "from now on it sees what is there now");
+    countries.insert(norway()).await.unwrap();
+    assert_eq!(inside.upsert_many_returning([norway()]).await.unwrap(), [norway()]);
+    tx.commit().await.unwrap();
 }
 
 /// What a transaction sees in the way may have gone out of it.

@@ -17,6 +17,8 @@ for_each_backend!(
     a_conflict_is_not_a_missing_row,
     every_write_raises_the_version,
     many_rows_at_once,
+    the_first_of_many_rows_is_named,
+    many_rows_in_which_nothing_is_set,
     a_version_that_is_not_known,
     a_version_is_a_column_like_another_unless_asked_for,
     writers_at_the_same_time,
@@ -176,4 +178,29 @@ async fn many_rows_at_once(db: TestDb) {
     assert_conflict(users.update_many([with_status(&kept[0], 6)]).await, ("1", "2"));
     let gone = user::ActiveModel { id: Unchanged(i64::MAX), ..with_status(&kept[1], 6) };
     assert!(users.update_many([gone]).await.unwrap_err().is_not_found());
+}
+
+async fn the_first_of_many_rows_is_named(db: TestDb) {
+    let users = locked(&db);
+    let rows = users.insert_many_returning(["ada", "bob"].map(new_user)).await.unwrap();
+    users.update(with_status(&rows[0], 2)).await.unwrap();
+    let gone = user::ActiveModel { id: Unchanged(i64::MAX), ..with_status(&rows[1], 3) };
+    let missing = users.update_many([with_status(&rows[1], 3), gone.clone(), with_status(&rows[0], 3)]).await;
+    let missing = missing.unwrap_err();
+    assert!(missing.is_not_found() && missing.row() == Some(1), "{missing:?}");
+    let stale = users.update_many([with_status(&rows[1], 3), with_status(&rows[0], 3), gone]).await.unwrap_err();
+    assert!(stale.is_version_conflict() && stale.row() == Some(1), "{stale:?}");
+}
+
+async fn many_rows_in_which_nothing_is_set(db: TestDb) {
+    let users = locked(&db);
+    let rows = users.insert_many_returning(["ada", "bob"].map(new_user)).await.unwrap();
+    let same = || rows.iter().map(|user| user.clone().into_active_model());
+    assert_eq!(users.update_many(same()).await.unwrap(), 2);
+    users.update(with_status(&rows[1], 2)).await.unwrap();
+    let error = users.update_many(same()).await.unwrap_err();
+    assert_eq!(error.row(), Some(1), "{error}");
+    assert_conflict(Err::<(), _>(error), ("0", "1"));
+    let unknown = user::ActiveModel { id: Set(rows[1].id), ..Default::default() };
+    assert_eq!(users.update_many([unknown]).await.unwrap(), 1, "without a version there is nothing to compare");
 }

@@ -13,7 +13,7 @@ use futures_util::{TryStreamExt, pin_mut};
 use sea_dao::{BaseDao, Conventions, Error, hooks::StatementKind, query::Conditions};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, FromQueryResult, Linked, QueryOrder, QuerySelect, RelationDef, RelationTrait,
+    ColumnTrait, FromQueryResult, JoinType, Linked, QueryOrder, QuerySelect, RelationDef, RelationTrait,
     prelude::Uuid,
     sea_query::{Expr, ExprTrait, IntoCondition},
 };
@@ -434,6 +434,11 @@ async fn what_cannot_be_brought_along(db: TestDb) {
     unsupported(users.query().with_many(orders.query().select(|select| select.limit(1))).all().await);
     let ordered = orders.query().select(|select| select.order_by_asc(Total)).limit(1);
     unsupported(users.query().with_many(ordered).all().await);
+    let with_items = || orders.query().join(JoinType::InnerJoin, customer_order::Relation::OrderItem.def()).distinct();
+    unsupported(users.query().with_many(with_items().limit(2)).all().await);
+    unsupported(users.query().with_many(with_items().offset(1)).all().await);
+    users.query().with_many(with_items()).all().await.unwrap();
+    users.query().with_one(with_items()).all().await.unwrap();
     let nowhere = users.query().with_many_linked(Nowhere, order_item::Entity).all().await.unwrap_err();
     assert!(matches!(nowhere.root(), Error::InvalidArgument { argument: "relation", .. }), "{nowhere:?}");
 }

@@ -11,7 +11,7 @@ use super::{
     insert::{insert_statement, insert_with_rows},
     rows::{Group, Row},
     update::{check_all_updated, update_statement},
-    version::check_versions,
+    version::{check_unchanged, check_versions},
 };
 use crate::{
     convention::{Moment, has_changes, is_set},
@@ -33,7 +33,7 @@ pub(super) enum BulkStatement {
     Insert(InsertStatement),
     Copy(Copy),
     Update(UpdateStatement),
-    /// Rows in which nothing changes have only to be there.
+    /// Rows in which nothing changes have only to be there, in the version that the caller knows.
     Nothing,
 }
 
@@ -192,24 +192,27 @@ impl Operation {
         match statement {
             BulkStatement::Insert(statement) if self == Self::InsertReturning => {
                 let models = insert_with_rows(session, dao, columns, rows, statement).await?;
-                return Ok(Done { taken: rows.len(), count: models.len() as u64, models });
+                Ok(Done { taken: rows.len(), count: models.len() as u64, models })
             }
             BulkStatement::Insert(statement) => {
                 let count = session.execute(&statement).await?.rows_affected();
-                return Ok(Done::counted(rows.len(), count));
+                Ok(Done::counted(rows.len(), count))
             }
             BulkStatement::Copy(copy) => {
                 let (taken, count) = copy.run(session, columns, rows).await?;
-                return Ok(Done::counted(taken, count));
+                Ok(Done::counted(taken, count))
             }
             BulkStatement::Update(statement) => {
                 check_versions(session, dao, rows).await?;
                 let updated = session.execute(&statement).await?.rows_affected();
                 check_all_updated(session, dao, rows, updated).await?;
+                Ok(Done::counted(rows.len(), updated))
             }
-            BulkStatement::Nothing => check_all_updated(session, dao, rows, 0).await?,
+            BulkStatement::Nothing => {
+                check_unchanged(session, dao, rows).await?;
+                Ok(Done::counted(rows.len(), rows.len() as u64))
+            }
         }
-        Ok(Done::counted(rows.len(), rows.len() as u64))
     }
 }
 

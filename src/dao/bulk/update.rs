@@ -1,7 +1,7 @@
 //! UPDATE of many rows, each with values of its own.
 
 use sea_orm::{
-    ActiveModelBehavior, ColumnTrait, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn, Value,
+    ActiveModelBehavior, ColumnTrait, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn, QuerySelect, Value,
     sea_query::{
         Alias, CaseStatement, Condition, Expr, ExprTrait, IntoIden, SelectStatement, TableRef, UpdateStatement,
         ValueTuple,
@@ -22,6 +22,7 @@ use super::{
 use crate::{
     backend::{Capabilities, pad, padded_length},
     error::{Error, Result},
+    query::QueryBuilder,
     session::{Session, located},
 };
 
@@ -102,9 +103,11 @@ fn new_values<E: EntityTrait>(
     (values.len(), TableRef::ValuesList(values, NEW.into_iden()), names)
 }
 
+/// Asks which rows are not there when `updated` is not their number. A trigger may have skipped those that are.
+///
 /// # Errors
 ///
-/// [`Error::NotFound`] with the rows that are not there, when `updated` is not the number of rows.
+/// [`Error::NotFound`] with the rows that are not there.
 pub(super) async fn check_all_updated<E: EntityTrait>(
     session: &Session,
     dao: &BaseDao<E>,
@@ -114,10 +117,19 @@ pub(super) async fn check_all_updated<E: EntityTrait>(
     if updated >= rows.len() as u64 {
         return Ok(());
     }
-    let found = Box::pin(find_each(session, dao, &keys_of(rows), |query| query)).await?;
+    // Locked, as a transaction's own view may be older than what the update met.
+    let lock = |query: QueryBuilder<E>| query.select(QuerySelect::lock_exclusive);
+    let found = Box::pin(find_each(session, dao, &keys_of(rows), lock)).await?;
     check_each_once(rows, &found)?;
+    check_all_found(rows, &found)
+}
+
+/// # Errors
+///
+/// [`Error::Row`] around [`Error::NotFound`] with the rows that were not found.
+pub(super) fn check_all_found<E: EntityTrait>(rows: &[Row<E>], found: &[Option<E::Model>]) -> Result<()> {
     let missing: Vec<&Row<E>> =
-        rows.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(row, _)| row).collect();
+        rows.iter().zip(found).filter(|(_, found)| found.is_none()).map(|(row, _)| row).collect();
     match missing.first() {
         None => Ok(()),
         Some(first) => Err(Error::Row { row: first.index, key: first.name(), source: Box::new(not_found(&missing)) }),

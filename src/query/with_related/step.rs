@@ -8,7 +8,14 @@ use sea_orm::{
 };
 
 use super::{
-    super::{QueryBuilder, fetch::failed, limit::has_limit, order::OrderTerm, scope::Origin, select::has_order},
+    super::{
+        QueryBuilder,
+        fetch::failed,
+        limit::has_limit,
+        order::OrderTerm,
+        scope::Origin,
+        select::{has_order, is_distinct},
+    },
     key::{Key, Reader, any_of, parts_of},
     route::{Hops, Route},
     source::RelatedQuery,
@@ -191,6 +198,13 @@ fn related_statement<R: EntityTrait, M>(
     let mut statement = query.into_sea_query(backend)?;
     if custom && has_limit(&statement) {
         return Err(Error::unsupported("a limit set through select() in a query for related rows; call limit()"));
+    }
+    let first_alone = limit == Some(1) && offset.unwrap_or_default() == 0;
+    if numbered && !first_alone && is_distinct(&statement) {
+        // Numbered rows differ in their numbers.
+        return Err(Error::unsupported(
+            "distinct with a limit in a query for related rows; has_related repeats no row",
+        ));
     }
     if custom && numbered && has_order(&statement) {
         let what = "a limit in a query for related rows with an order from before select(); give the order behind it";

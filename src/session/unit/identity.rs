@@ -11,7 +11,10 @@ use sea_orm::{ColumnTrait, EntityTrait, ModelTrait, PrimaryKeyTrait, QueryFilter
 use crate::{
     convention::{ConventionColumns, Conventions, is_null},
     error::{Error, Result},
-    session::{Session, key},
+    session::{
+        Session,
+        key::{self, Key},
+    },
 };
 
 /// Rows by entity and primary key, as they were when they were last read or written.
@@ -54,14 +57,8 @@ impl Known {
     }
 }
 
-/// The primary key as a text.
-pub(super) fn key_text(values: impl Iterator<Item = Value>) -> String {
-    let values: Vec<_> = values.map(|value| value.to_string()).collect();
-    values.join(", ")
-}
-
 pub(super) fn key_of_model<E: EntityTrait>(model: &E::Model) -> String {
-    key_text(key::columns::<E>().map(|column| model.get(column)))
+    Key::<E>::of_model(model).identity()
 }
 
 /// Whether SQL only reads, and takes the rows as they are: what locks rows is meant to see them anew.
@@ -103,7 +100,7 @@ impl Session {
         }
         let columns = ConventionColumns::<E>::of(Conventions::default());
         let values: Vec<Value> = key.into().into_value_tuple().into_iter().collect();
-        let text = key_text(values.iter().cloned());
+        let text = key::identity(values.iter());
         let (known, age) = {
             let state = self.core.lock();
             state.check_turn(self.scope)?;

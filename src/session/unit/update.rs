@@ -9,11 +9,10 @@ use sea_orm::{
 
 use super::{
     entity::EntityBatch,
-    identity::key_of_model,
     keys::{any_of, keys_per_statement, why_not_written},
     runner::Runner,
 };
-use crate::{backend::models, error::Result};
+use crate::{backend::models, error::Result, session::key::Key};
 
 impl<E: EntityTrait> EntityBatch<E>
 where
@@ -44,7 +43,7 @@ where
             let Some(loaded) = edit.loaded() else { continue };
             let values: Vec<_> = edit.sets().into_iter().map(|(column, value)| (column.as_str(), value)).collect();
             let text = format!("{values:?} {}", edit.guard().is_some());
-            let key = key_of_model::<E>(loaded);
+            let key = shown_key::<E>(loaded);
             match by_values.get(&text) {
                 // A row that is edited twice is updated twice.
                 Some(&at) if !statements[at].1.contains(&key) => {
@@ -89,18 +88,24 @@ where
             runner.took_no_effect();
         }
         let mut by_key: HashMap<String, E::Model> =
-            written.into_iter().map(|model| (key_of_model::<E>(&model), model)).collect();
+            written.into_iter().map(|model| (shown_key::<E>(&model), model)).collect();
         let gone: Vec<&E::Model> =
-            loaded.iter().copied().filter(|model| !by_key.contains_key(&key_of_model::<E>(model))).collect();
+            loaded.iter().copied().filter(|model| !by_key.contains_key(&shown_key::<E>(model))).collect();
         if !gone.is_empty() {
             return Err(why_not_written(runner, &gone, self.edits[first].expected(), guard).await);
         }
-        let keys: Vec<String> = loaded.into_iter().map(|model| key_of_model::<E>(model)).collect();
+        let keys: Vec<String> = loaded.into_iter().map(|model| shown_key::<E>(model)).collect();
         for (&row, key) in rows.iter().zip(keys) {
             self.edits[row].result = by_key.remove(&key);
         }
         Ok(())
     }
+}
+
+/// The key as every database gives it back: some end a time at its microseconds. Rows that agree so far are updated one
+/// by one.
+fn shown_key<E: EntityTrait>(model: &E::Model) -> String {
+    Key::<E>::of_model(model).to_string()
 }
 
 /// For a database whose UPDATE does not give the rows back: those that it has met.

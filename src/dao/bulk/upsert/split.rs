@@ -9,7 +9,7 @@ use sea_orm::{ActiveModelBehavior, ActiveModelTrait, EntityTrait, IntoActiveMode
 
 use super::{
     super::{
-        super::key::Key,
+        super::{key::Key, write::not_found},
         engine::{Written, write_ready},
         insert::after_insert,
         operation::Operation,
@@ -140,8 +140,7 @@ where
                 self.values_of(current) == self.values_of(seen) && self.is_deleted(current) == self.is_deleted(seen)
             };
             let Some(current) = locked.get(&name).filter(unchanged) else {
-                let gone = Error::NotFound { entity: E::default().table_name(), key: name };
-                return Err(Failure::Raced(of_row(row, gone)));
+                return Err(Failure::Raced(of_row(row, not_found(key))));
             };
             changes.push(self.changed(row, current, sets)?);
         }
@@ -151,12 +150,14 @@ where
         dao.columns = dao.columns.without_checks();
         let mut written = write_ready(&dao, Operation::Update, tx, changes).await?;
         if attempt.returning {
-            let mut current = self.by_key(tx, &keys, Reading::Plain).await?;
-            let found = pairs
-                .iter()
-                .zip(&keys)
-                .filter_map(|((row, _), key)| current.remove(&key.to_string()).map(|model| (row.index, model)));
-            let (places, models): (Vec<_>, Vec<_>) = found.unzip();
+            // An update that changes nothing does not make the row one that the transaction sees.
+            let mut current = self.by_key(tx, &keys, Reading::ForUpdate).await?;
+            let found = pairs.iter().zip(&keys).map(|((row, _), key)| {
+                let model = current.remove(&key.to_string());
+                model.map(|model| (row.index, model)).ok_or_else(|| Failure::Failed(of_row(row, not_found(key))))
+            });
+            let found: Vec<_> = found.collect::<Result<_, _>>()?;
+            let (places, models): (Vec<_>, Vec<_>) = found.into_iter().unzip();
             written.rows = places.into_iter().zip(after_insert::<E>(tx, models).await?).collect();
             self.call_after_update(tx, &written.rows).await?;
         }
