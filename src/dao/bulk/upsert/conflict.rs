@@ -187,7 +187,7 @@ where
         if !others.is_empty() {
             // Written too, but the database has other words for the same values.
             let mut left: HashMap<String, E::Model> =
-                by_values.into_values().map(|model| (Key::<E>::of_model(&model).to_string(), model)).collect();
+                by_values.into_values().map(|model| (Key::<E>::of_model(&model).identity(), model)).collect();
             let updates = !sets.is_empty() && !sets.only_deleted;
             for (row, standing) in others.iter().zip(self.standings(session, &others, Reading::Plain).await?) {
                 let (model, deleted) = match standing {
@@ -198,7 +198,7 @@ where
                     Standing::Alive(model) => (model, false),
                     Standing::Deleted(model) => (model, true),
                 };
-                if let Some(model) = left.remove(&Key::<E>::of_model(&model).to_string()) {
+                if let Some(model) = left.remove(&Key::<E>::of_model(&model).identity()) {
                     written.push((row.index, model));
                 } else if deleted && !self.restores {
                     return Err(Failure::Failed(self.held(row)));

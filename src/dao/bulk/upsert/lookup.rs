@@ -173,7 +173,7 @@ where
             let query = dao.query().with_deleted().filter(among(part, session.backend()));
             let query = if reading == Reading::Plain { query } else { query.for_update() };
             let models = query.all().await?;
-            found.extend(models.into_iter().map(|model| (Key::<E>::of_model(&model).to_string(), model)));
+            found.extend(models.into_iter().map(|model| (Key::<E>::of_model(&model).identity(), model)));
         }
         Ok(found)
     }

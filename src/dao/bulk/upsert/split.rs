@@ -130,7 +130,7 @@ where
         let mut taken: HashMap<String, &Row<E>> = HashMap::with_capacity(pairs.len());
         let mut changes = Vec::with_capacity(pairs.len());
         for ((row, seen), key) in pairs.iter().zip(&keys) {
-            let name = key.to_string();
+            let name = key.identity();
             if let Some(other) = taken.insert(name.clone(), row) {
                 // Values that differ here may be the same to the database.
                 let (earlier, later) = if other.index < row.index { (other, *row) } else { (*row, other) };
@@ -153,7 +153,7 @@ where
             // An update that changes nothing does not make the row one that the transaction sees.
             let mut current = self.by_key(tx, &keys, Reading::ForUpdate).await?;
             let found = pairs.iter().zip(&keys).map(|((row, _), key)| {
-                let model = current.remove(&key.to_string());
+                let model = current.remove(&key.identity());
                 model.map(|model| (row.index, model)).ok_or_else(|| Failure::Failed(of_row(row, not_found(key))))
             });
             let found: Vec<_> = found.collect::<Result<_, _>>()?;
