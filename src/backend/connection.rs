@@ -139,7 +139,7 @@ where
     async fn execute_after(
         &mut self,
         refresh: Refresh,
-        statement: impl Execute<'static, B> + Send + 'static,
+        statement: impl Execute<'static, B> + 'static,
     ) -> sqlx::Result<B::QueryResult> {
         self.inner.execute(AssertSqlSafe(refresh.sql)).await?;
         let result = self.inner.execute(statement).await?;
