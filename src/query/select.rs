@@ -173,7 +173,8 @@ impl<E: EntityTrait, M> QueryBuilder<E, M> {
     }
 
     /// Joins along a relation. A row comes as often as the joined table has rows for it: to ask only whether there is one,
-    /// take [`has_related`](super::Conditions::has_related).
+    /// take [`has_related`](super::Conditions::has_related). Of the joined table, rows that are marked as deleted are among
+    /// them; `has_related` leaves them out.
     pub fn join(mut self, join: sea_orm::JoinType, relation: RelationDef) -> Self {
         self = self.change(|select| select.join(join, relation));
         self.joined = true;
