@@ -118,7 +118,8 @@ fn check_server_url(url: &str) -> Result<()> {
     let Ok(parsed) = url::Url::parse(url) else { return Ok(()) };
     let host = parsed.host_str().map(decoded).unwrap_or_default();
     let names = [parsed.username(), parsed.path()].map(decoded);
-    let mut values = parsed.query_pairs().filter(|(name, _)| name != "password").map(|(_, value)| value);
+    let mut values =
+        parsed.query_pairs().filter(|(name, _)| name != "password" && name != "options").map(|(_, value)| value);
     if host.contains(';') || names.iter().any(|name| holds_parameters(name)) || values.any(|it| holds_parameters(&it)) {
         return bad("scheme://user:password@host:port/database?name=value&name=value, without parameters behind a ;");
     }
