@@ -93,6 +93,8 @@ impl TestDb {
             // Not `eventually`: a future with its closure inside is not provably `Send` in a callback.
             while self.server_sessions().await > 0 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
+                // One that was being opened is there only now.
+                self.kill_server_sessions().await;
             }
         }
     }
