@@ -67,7 +67,8 @@ impl Pool {
     }
 
     fn open_on_seaorms_side(&self) -> usize {
-        self.shared.sea_orm.get().map_or(0, open_connections)
+        let open = self.shared.sea_orm.get().map_or(0, open_connections);
+        usize::try_from(open).unwrap_or(usize::MAX)
     }
 
     /// Refuses new checkouts and drops what is idle, without waiting for anything.
