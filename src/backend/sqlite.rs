@@ -140,7 +140,8 @@ impl Backend for Sqlite {
 
 /// SQLite reads the schema again where a statement runs, not where it is prepared: until something has run, a unique
 /// index made by another connection is not there for ON CONFLICT, one that was dropped cannot be created again, and a
-/// column that was added cannot be dropped. A statement with `*` gets the columns that are there when it runs, for which the driver has no place.
+/// column that was added cannot be dropped. A statement with `*` gets the columns that are there when it runs, for which
+/// the driver has no place.
 const REFRESH_SCHEMA: &str = "SELECT 1 FROM sqlite_schema LIMIT 0";
 
 const CANNOT_OPEN: &str = "14";

@@ -102,7 +102,8 @@ pub(super) fn answers_with_all_columns(sql: &str, backend: DbBackend) -> bool {
     sql.contains('*') && tokens(sql, backend).windows(2).any(is_star)
 }
 
-/// Whether it says ON CONFLICT. The rarest letter is looked for first, which is all that most statements cost.
+/// Whether it says ON CONFLICT, as the library's own SQL does or otherwise. The rarest letter is looked for first, which is
+/// all that most statements cost.
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 pub(super) fn has_conflict_clause(sql: &str, backend: DbBackend) -> bool {
     let bytes = sql.as_bytes();
@@ -111,7 +112,8 @@ pub(super) fn has_conflict_clause(sql: &str, backend: DbBackend) -> bool {
         word.is_some_and(|word| word.eq_ignore_ascii_case(b"conflict"))
     };
     let may = bytes.iter().enumerate().any(|(at, byte)| matches!(byte, b'f' | b'F') && is_conflict(at));
-    may && tokens(sql, backend).windows(2).any(|pair| pair[0].is("ON") && pair[1].is("CONFLICT"))
+    let says_so = |pair: &[Token<'_>]| pair[0].is("ON") && pair[1].is("CONFLICT");
+    may && (sql.contains(" ON CONFLICT ") || tokens(sql, backend).windows(2).any(says_so))
 }
 
 /// The tokens of a text, and where its parentheses and brackets open and close.
